@@ -9,8 +9,8 @@ from nn_assets.operations.asof.choices import choice_text, choices_on_record, se
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models.search import months_of_searches
 from nn_assets.operations.names import SEARCH
+from nn_assets.operations.search.choosing import months_of_searches
 from nn_assets.orchestration.running import execute
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations.models.judging import Evidence
-from nn_assets.operations.models.sampling import FinishedTrial
+from nn_assets.operations.search.judging import Evidence
+from nn_assets.operations.search.sampling import FinishedTrial
 from nn_assets.settings import Strategy
 
 SPAN = 2  # lag 1 + horizon 1

@@ -15,10 +15,10 @@ from nn_assets.errors import SettingsError
 from nn_assets.features.labels import Labels
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.objective import net_sharpe
-from nn_assets.operations.models.judging import FoldJudge, trial_strategy
-from nn_assets.operations.models.sampling import FinishedTrial, TrialFile
-from nn_assets.operations.models.search import chosen, nothing_found, spend
 from nn_assets.operations.plugins import prepare
+from nn_assets.operations.search.budget import chosen, nothing_found, spend
+from nn_assets.operations.search.judging import FoldJudge, trial_strategy
+from nn_assets.operations.search.sampling import FinishedTrial, TrialFile
 from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
 from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with

@@ -20,8 +20,8 @@ from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.objective import book_returns, net_sharpe
 from nn_assets.operations.models import calibration
-from nn_assets.operations.models.judging import FoldJudge, trial_strategy
-from nn_assets.operations.models.search import chosen, spend
+from nn_assets.operations.search.budget import chosen, spend
+from nn_assets.operations.search.judging import FoldJudge, trial_strategy
 from nn_assets.settings import Strategy
 from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
 

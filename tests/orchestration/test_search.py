@@ -30,12 +30,12 @@ from nn_assets.operations.asof.choices import (
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.trials import ground_of, trials_made
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.models import judging, search
 from nn_assets.operations.models.calibration import calibrate_forecasts, calibration_of
 from nn_assets.operations.models.forecasts import forecasts_of_months
 from nn_assets.operations.models.preparation import due_folds
-from nn_assets.operations.models.search import search_months
 from nn_assets.operations.models.stored import load_model
+from nn_assets.operations.search import choosing, judging
+from nn_assets.operations.search.choosing import search_months
 from nn_assets.operations.session_page import _missing_notices
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.session.missing_bars import sessions_read
@@ -88,12 +88,12 @@ def test_trials_of_another_code_are_another_study_of_the_journal(
         names.append(name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "TrialFile", opened)
+    monkeypatch.setattr(choosing, "TrialFile", opened)
     with living_in(searched), open_history(strategy_of()) as history:
         for code in ("one", "two"):
-            monkeypatch.setattr(search, "version_of", lambda _, code=code: code)
+            monkeypatch.setattr(choosing, "version_of", lambda _, code=code: code)
             with pytest.raises(KeyboardInterrupt):
-                search._Search(history, MONTHS[0], "run", lambda _: None).choice()
+                choosing._Search(history, MONTHS[0], "run", lambda _: None).choice()
     assert len(set(names)) == 2
 
 
@@ -256,7 +256,7 @@ def test_a_search_made_again_is_counted_beside_that_whose_choice_is_in_force(
 ) -> None:
     """Every trial on the ledger is in the sentence: those on other data, under other settings, and of one under way."""
     home = Path(shutil.copytree(searched, tmp_path / "home"))
-    monkeypatch.setattr(search, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds)))
+    monkeypatch.setattr(choosing, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds)))
     texts = []
     with living_in(home), open_history(strategy_of()) as history:
         monkeypatch.setattr(judging.Evidence, "address", property(lambda _: "f" * 16))  # as after restated bars
@@ -267,7 +267,7 @@ def test_a_search_made_again_is_counted_beside_that_whose_choice_is_in_force(
         texts.append(search_text(history.stores.ledger, strategy_of()))
         search_months(history, MONTHS, "fewer", lambda _: None)
         texts.append(search_text(history.stores.ledger, strategy_of()))
-        monkeypatch.setattr(search._Search, "_chosen", _killed)
+        monkeypatch.setattr(choosing._Search, "_chosen", _killed)
         with pytest.raises(KeyboardInterrupt):
             search_months(history, ["2017-04"], "killed", lambda _: None)
         texts.append(search_text(history.stores.ledger, strategy_of()))
@@ -289,7 +289,7 @@ def _killed(*_: object) -> None:
 def test_one_choice_over_all_folds_marks_the_record_up_to_what_it_has_seen_and_its_trials_count(
     searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds)))
+    monkeypatch.setattr(choosing, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds)))
     home = Path(shutil.copytree(searched, tmp_path / "home"))
     write_strategy(home, search={**SEARCH, "trials": 2, "scope": "all_folds"})
     with living_in(home), open_history(strategy_of()) as history:
@@ -308,7 +308,7 @@ def test_one_choice_over_all_folds_marks_the_record_up_to_what_it_has_seen_and_i
 def test_where_no_trial_has_a_figure_the_own_configuration_stays_in_force_and_every_reader_is_told(
     searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds), finite=False))
+    monkeypatch.setattr(choosing, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds), finite=False))
     home = Path(shutil.copytree(searched, tmp_path / "home"))
     write_strategy(home, search={**SEARCH, "seed": 8})
     lines: list[str] = []

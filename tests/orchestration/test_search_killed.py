@@ -16,8 +16,8 @@ import pytest
 
 from nn_assets.operations.asof.choices import NESTED, choices_on_record
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models.sampling import TrialFile
-from nn_assets.operations.models.search import search_months
+from nn_assets.operations.search.choosing import search_months
+from nn_assets.operations.search.sampling import TrialFile
 from nn_assets.store.home import searches_root
 from tests.operations import homes
 from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy

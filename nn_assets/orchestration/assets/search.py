@@ -4,8 +4,8 @@ import dagster as dg
 
 from nn_assets.estimators import roots_of_fits
 from nn_assets.operations.asked import AskedMonths
-from nn_assets.operations.models.search import choices_metadata, search_months
 from nn_assets.operations.names import SEARCH, SEARCHED, STUDY, TABLES
+from nn_assets.operations.search.choosing import choices_metadata, search_months
 from nn_assets.operations.wings import Job, Wing
 from nn_assets.orchestration.metadata import shown
 from nn_assets.orchestration.naming import asset_key, described

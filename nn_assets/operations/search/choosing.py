@@ -9,14 +9,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, groupby
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import SearchError
 from nn_assets.learning.address import fit_code
 from nn_assets.learning.compute import open_compute
 from nn_assets.learning.first_month import first_model_month
@@ -37,8 +35,9 @@ from nn_assets.operations.asof.choices import (
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.trials import OTHER_BARS, Ground, ground_of
 from nn_assets.operations.history import History
-from nn_assets.operations.models.judging import Evidence, Figure, FoldJudge
-from nn_assets.operations.models.sampling import FinishedTrial, Sampler, TrialFile
+from nn_assets.operations.search.budget import chosen, nothing_found, spend
+from nn_assets.operations.search.judging import Evidence, FoldJudge
+from nn_assets.operations.search.sampling import FinishedTrial, TrialFile
 from nn_assets.settings import Strategy
 from nn_assets.settings.search import SearchSettings, own_value
 from nn_assets.store.home import searches_root
@@ -47,20 +46,9 @@ from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
 Progress = Callable[[str], None]
-_MADE_BY = "nn_assets.operations.models.judging:FoldJudge"
+_MADE_BY = "nn_assets.operations.search.judging:FoldJudge"
 _SO_FAR, _SO_FAR_BEFORE = "net_sharpe_so_far", "by_fold"
 """Key of a trial's figures over the folds so far, fold after fold, the last over all, and before this name it."""
-
-
-class Judge(Protocol):
-    """What trials are worth: see :class:`~nn_assets.operations.models.judging.FoldJudge`."""
-
-    @property
-    def steps(self) -> int:
-        """How many folds there are."""
-
-    def __call__(self, trials: Mapping[int, Mapping[str, Any]], step: int) -> dict[int, Figure | str]:
-        """By number, the figure over the folds up to a step; a sentence where a trial cannot be fitted."""
 
 
 def search_months(history: History, months: Sequence[str], run_id: str, tell: Progress) -> list[Choice]:
@@ -277,106 +265,3 @@ class _Kept:
         minutes = f"; about {round(left / 60)} min left" if left >= 30 else ""
         spent = f"{len(finished)} of {self._search.search.trials} trials"
         self._search.tell(f"search of {self._search.month}: {spent}, {compared}{minutes}")
-
-
-class Keeper(Protocol):
-    """What is told of trials as they begin and end."""
-
-    def begin(self, number: int, parameters: Mapping[str, Any]) -> None:
-        """A trial is under way."""
-
-    def end(self, trial: FinishedTrial, finished: Sequence[FinishedTrial]) -> None:
-        """A trial ended."""
-
-
-def spend(
-    search: SearchSettings,
-    own: Mapping[str, Any],
-    finished: Sequence[FinishedTrial],
-    seed: str,
-    judge: Judge,
-    keeper: Keeper,
-) -> list[FinishedTrial]:
-    """Spend what is left of a search's budget, batch after batch; every trial of it, in order of their numbers.
-
-    Trial 0 is the strategy's own configuration, and is never given up. Whatever was finished before, and in whatever
-    order trials of a batch end, the same trials come out.
-
-    Parameters
-    ----------
-    own : mapping
-        Parameters of the strategy's own configuration; empty where a range does not hold one of them.
-    finished : sequence of FinishedTrial
-        Of the same search, from before it was interrupted.
-    """
-    done = {trial.number: trial for trial in finished}
-    for _, batch in groupby(range(search.trials), key=lambda number: number // search.at_once):
-        numbers = list(batch)
-        sampler = Sampler(search.space, [done[number] for number in range(numbers[0])], seed)
-        missing = [number for number in numbers if number not in done]
-        drawn = {number: dict(own) if number == 0 else sampler.draw(number) for number in missing}
-        for number, parameters in drawn.items():
-            keeper.begin(number, parameters)
-        repeated = {
-            number: earlier
-            for number, parameters in drawn.items()
-            if (earlier := _same_before(done, numbers[0], parameters)) is not None
-        }
-        fresh = {number: parameters for number, parameters in drawn.items() if number not in repeated}
-        again = (replace(earlier, number=number) for number, earlier in repeated.items())
-        for trial in chain(again, _ended(search, fresh, sampler, judge)):
-            done[trial.number] = trial
-            keeper.end(trial, [*done.values()])
-    return [done[number] for number in sorted(done)]
-
-
-def _same_before(done: Mapping[int, FinishedTrial], until: int, parameters: Mapping[str, Any]) -> FinishedTrial | None:
-    """The first trial of the batches before with the same parameters: fitted again it would say the same."""
-    earlier = (done[number] for number in range(until))
-    return next((trial for trial in earlier if trial.parameters and trial.parameters == parameters), None)
-
-
-def _ended(
-    search: SearchSettings, drawn: Mapping[int, Mapping[str, Any]], sampler: Sampler, judge: Judge
-) -> Iterable[FinishedTrial]:
-    """The trials of a batch as they end."""
-    figures: dict[int, list[Figure]] = {number: [] for number in drawn}
-    for step in range(judge.steps):
-        if not figures:
-            return
-        for number, figure in judge({number: drawn[number] for number in figures}, step).items():
-            so_far, last = figures[number], step == judge.steps - 1
-            if isinstance(figure, str):
-                ended = FinishedTrial(number, drawn[number], "failed", None, tuple(so_far), figure)
-            else:
-                so_far.append(figure)
-                if last and figure is None:
-                    why = "its book has no spread of returns: it forecasts nothing, or the same throughout"
-                    ended = FinishedTrial(number, drawn[number], "failed", None, tuple(so_far), why)
-                elif last:
-                    ended = FinishedTrial(number, drawn[number], "complete", figure, tuple(so_far))
-                elif search.pruning and number and figure is not None and sampler.gives_up(so_far):
-                    ended = FinishedTrial(number, drawn[number], "pruned", figure, tuple(so_far))
-                else:
-                    continue
-            del figures[number]
-            yield ended
-
-
-def chosen(finished: Iterable[FinishedTrial]) -> FinishedTrial | None:
-    """The trial with the highest figure over all folds, the first of equals; None where none has one."""
-    whole = [trial for trial in finished if trial.state == "complete" and trial.value is not None]
-    return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
-
-
-def nothing_found(strategy: str, month: str, finished: Sequence[FinishedTrial]) -> SearchError:
-    """The error of a search none of whose trials has a figure."""
-    reasons = sorted({trial.why for trial in finished if trial.why})
-    return SearchError(
-        expected="a trial with a finite net Sharpe ratio on the folds before the month",
-        found=f"none among {len(finished)} ({'; '.join(reasons[:3])})",
-        remedy="widen search.space, or lengthen the history or walk_forward.calibration_months; until then the "
-        "strategy's own configuration stays in force",
-        strategy=strategy,
-        month=month,
-    )
