@@ -53,10 +53,6 @@ def test_what_cannot_be_searched_is_refused_by_its_key(space: str, message: str)
     ("other", "message"),
     [
         ("walk_forward: {refit_every_months: 5}", "a multiple of walk_forward.refit_every_months 5"),
-        (
-            "walk_forward: {refit_every_days: 30, training_days: 90, validation_days: 15, calibration_days: 15}",
-            "state walk_forward in months",
-        ),
         ("features: {names: [log_return_1]}", "log_return_9: did you mean log_return_1"),
     ],
 )
@@ -64,6 +60,30 @@ def test_a_search_must_fit_the_other_sections(other: str, message: str) -> None:
     space = "features.names: {choices: [[log_return_1], [log_return_9]]}"
     with pytest.raises(SettingsError, match=message):
         parse_strategy(SEARCHING % space + other + "\n")
+
+
+IN_DAYS = "walk_forward: {refit_every_days: 30, training_days: 90, validation_days: 15, calibration_days: 15}\n"
+
+
+@pytest.mark.parametrize(
+    ("walk", "pace", "message"),
+    [
+        (IN_DAYS, "", "walk_forward.refit_every_days 30 beside search: state search.every_days, a multiple of it"),
+        (IN_DAYS, "every_days: 100, ", "search.every_days 100 must be a multiple of walk_forward.refit_every_days 30"),
+        (IN_DAYS, "every_days: 90, every_months: 3, ", "search.every_months 3 .* state search.every_days"),
+        ("", "every_days: 90, ", "search.every_days 90 is not how walk_forward.refit_every_months 1 counts"),
+    ],
+)
+def test_a_search_is_made_at_the_pace_of_the_walk(walk: str, pace: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        parse_strategy(MINIMAL + walk + f"search: {{{pace}trials: 4, space: {{{WHOLE}}}}}\n")
+
+
+def test_a_search_of_a_walk_in_days_states_how_often_it_is_made_and_one_in_months_keeps_its_hash() -> None:
+    searched = parse_strategy(MINIMAL + IN_DAYS + f"search: {{every_days: 90, trials: 4, space: {{{WHOLE}}}}}\n")
+    assert searched.search is not None
+    assert searched.search.every_days == 90
+    assert parse_strategy(SEARCHING % WHOLE).content_hash("search") == "4eb8cbf5fb8d62ab"  # as before there were days
 
 
 def test_parameters_replace_what_they_name_and_nothing_else() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from nn_assets.cli.runs import months_asked
+from nn_assets.learning.refits import refits_of
 from nn_assets.operations.asof.choices import choice_text, choices_on_record, search_of, search_text
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import open_history
 from nn_assets.operations.names import SEARCH
-from nn_assets.operations.search.choosing import months_of_searches
+from nn_assets.operations.search.choosing import searches_of
 from nn_assets.orchestration.running import execute
 
 
@@ -34,10 +35,10 @@ def run_search(name: str, first: str | None, last: str | None) -> dict[str, Any]
     with open_history(strategy) as history:
         ledger = history.stores.ledger
         choices, spent = choices_on_record(ledger, strategy), search_text(ledger, strategy)
-    wanted = months_of_searches(strategy, [low, high])
-    made = {month: choice for month, choice in choices.items() if wanted[0] <= month <= wanted[-1]}
-    faults = {month: choice.fault for month, choice in made.items() if choice.fault}
-    lines = [f"{strategy.name}: {spent}", *(f"{month}: {choice_text(choice)}" for month, choice in made.items())]
+    wanted = searches_of(strategy, [low, high, *refits_of(strategy).of_months([low, high])])
+    made = {since: choice for since, choice in choices.items() if wanted[0] <= since <= wanted[-1]}
+    faults = {since: choice.fault for since, choice in made.items() if choice.fault}
+    lines = [f"{strategy.name}: {spent}", *(f"{since}: {choice_text(choice)}" for since, choice in made.items())]
     return {
         "ok": not faults,
         "strategy": strategy.name,
@@ -45,6 +46,6 @@ def run_search(name: str, first: str | None, last: str | None) -> dict[str, Any]
         "to": high,
         "run_id": str(result.run_id),
         "budget": search.trials,
-        "choices": {month: {"month": month, **choice.to_row()} for month, choice in made.items()},
+        "choices": {since: {"month": since, **choice.to_row()} for since, choice in made.items()},
         "text": "\n".join([*lines, f"next  nn-assets study --strategy {strategy.name}"]),
     } | ({"error": "SearchError", "message": "; ".join(faults.values())} if faults else {})

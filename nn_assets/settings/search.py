@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from nn_assets.errors import did_you_mean
-from nn_assets.settings.section import Section
+from nn_assets.settings.section import Section, WhenSet
 from nn_assets.settings.sections import Count, FeatureSettings, LearningSettings, WalkForwardSettings
 
 OF_NETWORK = "learning.network_settings."
@@ -84,8 +84,9 @@ class ParameterValues(Section):
 class SearchSettings(Section):
     """The search of hyper-parameters: what may vary, within what, and how many trials each search has.
 
-    Every ``every_months`` months, from the first month that can have a model on, ``trials`` configurations, the
-    strategy's own among them, are fitted and judged on rows before that month alone; the best is in force until the
+    Every ``every_months`` months (``every_days`` days where ``walk_forward.refit_every_days`` is set, which then has to
+    be stated), from the first refit that can have a model on, ``trials`` configurations, the
+    strategy's own among them, are fitted and judged on rows before it alone; the best is in force until the
     next search. Each is judged on the calibration slices of the last ``folds`` folds (those that history allows), a
     calibration's length apart, by the annual net Sharpe ratio of a plain book of its forecasts at the stated spread and
     commission. ``ensemble`` networks are trained for each. ``at_once`` trials are drawn from what the batches before
@@ -97,6 +98,7 @@ class SearchSettings(Section):
     trials: Annotated[int, Field(ge=2, le=10_000)]
     space: Annotated[Mapping[str, ParameterValues], Field(min_length=1)]
     every_months: Count = 12
+    every_days: WhenSet[Count | None] = None
     scope: Literal["nested", "all_folds"] = "nested"
     folds: Count = 4
     ensemble: Count = 1
@@ -175,16 +177,24 @@ def search_faults(
         for name in sorted(chosen - set(features.names)):
             near = did_you_mean(name, features.names)
             yield f"search.space.features.names {name}: {near}a choice is some of the names that features lists"
-    if steps.refit_every_days is not None:
+    yield from _pace_faults(search, steps)
+
+
+def _pace_faults(search: SearchSettings, steps: WalkForwardSettings) -> Iterator[str]:
+    """What is wrong with how often a search is made: as the walk, in months or in days, and with a refit each time."""
+    in_days = steps.refit_every_days is not None
+    own, other = ("every_days", "every_months") if in_days else ("every_months", "every_days")
+    every, refit_key = getattr(search, own), f"walk_forward.refit_{own}"
+    refit_every = getattr(steps, f"refit_{own}")
+    if getattr(search, other) != SearchSettings.model_fields[other].default:
+        yield f"search.{other} {getattr(search, other)} is not how {refit_key} {refit_every} counts: state search.{own}"
+    if every is None:
         yield (
-            f"walk_forward.refit_every_days {steps.refit_every_days} beside search: a search judges by slices of whole "
-            "months: state walk_forward in months, or leave search out"
+            f"{refit_key} {refit_every} beside search: state search.{own}, a multiple of it: how often a search is "
+            "made is part of its budget"
         )
-    if search.every_months % steps.refit_every_months:
-        yield (
-            f"search.every_months {search.every_months} must be a multiple of walk_forward.refit_every_months "
-            f"{steps.refit_every_months}: a choice takes force with a fit"
-        )
+    elif every % refit_every:
+        yield (f"search.{own} {every} must be a multiple of {refit_key} {refit_every}: a choice takes force with a fit")
 
 
 def _listed(choice: JsonValue) -> list[JsonValue]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
-from tests.orchestration.conftest import write_strategy
+from tests.operations import homes
+from tests.orchestration.conftest import living_in, strategy_of, write_strategy
+from tests.shared_homes import built_once, nothing_drawn
 
 NAME = "around_the_clock"
 FIRST_LIVE, LAST = "2021-08-28", "2021-08-31"
 FIRST_MONTH, LAST_MONTH = "2021-06", "2021-08"
+MONTHS = homes.months_between(FIRST_MONTH, LAST_MONTH)
 SYMBOLS = [f"SIM{number:02d}" for number in range(1, 7)]
 
 MARKET: dict[str, object] = {
@@ -56,3 +60,15 @@ def write(home: Path, **sections: dict[str, object]) -> Path:
     settings["series"] = [{"name": "funding", "kind": "simulator_funding", "symbols": SYMBOLS}]
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return file
+
+
+def studied(factory: pytest.TempPathFactory) -> Path:
+    """A home that took everything in and studied three months; to be read, or copied."""
+
+    def build(home: Path) -> None:
+        write(home)
+        with living_in(home), nothing_drawn():
+            homes.take_in(strategy_of(NAME))
+            homes.study(strategy_of(NAME), MONTHS)
+
+    return built_once("around_the_clock", factory, build)

@@ -1,4 +1,4 @@
-"""Markets whose truth is known, as arrays, and the search that a strategy makes on them month after month."""
+"""Markets whose truth is known, as arrays, and the searches that a strategy makes on them, in months or in days."""
 
 from __future__ import annotations
 
@@ -43,12 +43,29 @@ def strategy_with(space: Mapping[str, Any], learning: Mapping[str, Any] | None =
     )
 
 
-def market(seed: int, coefficient: float, *, symbols: int = 12, last: str = "2013-06-28") -> tuple[Cube, Labels]:
+def around_the_clock(space: Mapping[str, Any], learning: Mapping[str, Any] | None = None, **search: Any) -> Strategy:
+    """The same on every day of the year: parts of 120, 30 and 60 days, a refit every 30 days, a search every 60."""
+    settings = strategy_with(space, learning, every_months=1).model_dump(exclude_unset=True)
+    days = {"refit_every_days": 30, "training_days": 120, "validation_days": 30, "calibration_days": 60}
+    searched = {"trials": 6, "every_days": 60, "folds": 2, "space": space, **search}
+    return Strategy.model_validate(
+        settings
+        | {
+            "market": {"calendar": "24/7", "history_starts": "2011-01-03"},
+            "walk_forward": {**days, "minimum_training_rows": 300},
+            "search": searched,
+        }
+    )
+
+
+def market(
+    seed: int, coefficient: float, *, symbols: int = 12, last: str = "2013-06-28", calendar: str = "XNYS"
+) -> tuple[Cube, Labels]:
     """One feature of noise, and returns that follow it ``coefficient`` strong, three sessions late.
 
     The row before last of a window of three tells the return; a window of one tells nothing.
     """
-    sessions = sessions_between("XNYS", "2011-01-03", last)
+    sessions = sessions_between(calendar, "2011-01-03", last)
     random, bars = np.random.default_rng(seed), len(sessions)
     features, noise = random.normal(size=(bars, symbols)), random.normal(size=(bars, symbols))
     returns = np.full((bars, symbols), np.nan)
@@ -59,10 +76,20 @@ def market(seed: int, coefficient: float, *, symbols: int = 12, last: str = "201
     return cube, Labels(targets, returns, np.arange(bars, dtype=np.int64) + SPAN)
 
 
-def seen_before(month: str, cube: Cube, labels: Labels, strategy: Strategy) -> Evidence:
-    """What a search of a month sees of a market that goes on."""
-    last = int(cube.sessions.searchsorted(pd.Timestamp(month))) - 1
-    return Evidence.before(month, cube.until(cube.sessions[last]), labels.until(last), strategy, YEAR)
+def corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:
+    """All bars from a row on are another market, and so are the labels that they realise."""
+    random, realised = np.random.default_rng(99), row - int(labels.realised_row[0])
+    values, targets, returns = (np.array(array) for array in (cube.values, labels.targets, labels.returns))
+    values[row:] = random.normal(size=values[row:].shape) * 50.0
+    returns[realised:] = random.normal(size=returns[realised:].shape)
+    targets[realised:] = (returns[realised:] > 0.0).astype(np.float64)
+    return Cube(cube.sessions, cube.symbols, cube.names, values), Labels(targets, returns, labels.realised_row)
+
+
+def seen_before(start: str, cube: Cube, labels: Labels, strategy: Strategy) -> Evidence:
+    """What a search of a month or a day sees of a market that goes on."""
+    last = int(cube.sessions.searchsorted(pd.Timestamp(start))) - 1
+    return Evidence.before(start, cube.until(cube.sessions[last]), labels.until(last), strategy, YEAR)
 
 
 @dataclass

@@ -33,21 +33,13 @@ from tests.operations import homes
 from tests.orchestration.conftest import living_in, strategy_of
 from tests.shared_homes import built_once, nothing_drawn
 
-MONTHS = homes.months_between(small.FIRST_MONTH, small.LAST_MONTH)
+MONTHS = small.MONTHS
 A_DAY = pd.Timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
 def studied_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that took everything in and studied three months."""
-
-    def build(home: Path) -> None:
-        small.write(home)
-        with living_in(home), nothing_drawn():
-            homes.take_in(strategy_of(small.NAME))
-            homes.study(strategy_of(small.NAME), MONTHS)
-
-    return built_once("around_the_clock", tmp_path_factory, build)
+    return small.studied(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nn_assets.arrays import Cube
 from nn_assets.errors import SettingsError
 from nn_assets.features.labels import Labels
 from nn_assets.learning.model import FoldData, fit_models
@@ -21,7 +20,7 @@ from nn_assets.operations.search.judging import FoldJudge, trial_strategy
 from nn_assets.operations.search.sampling import FinishedTrial, TrialFile
 from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
-from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
+from tests.operations.searched import YEAR, Kept, corrupted, market, seen_before, strategy_with
 
 SPACE = {"learning.lookback": {"low": 1, "high": 40}, "learning.network": {"choices": ["mlp", "lstm"]}}
 OWN = {"learning.lookback": 40, "learning.network": "lstm"}
@@ -198,23 +197,13 @@ def test_a_search_all_of_whose_corners_can_be_built_is_taken() -> None:
         prepare(strategy_with({HEADS: {"choices": [1, 4]}, HIDDEN: hidden}, {"network": "transformer"}))
 
 
-def _corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:
-    """All bars from a row on are another market, and so are the labels that they realise."""
-    random, realised = np.random.default_rng(99), row - int(labels.realised_row[0])
-    values, targets, returns = (np.array(array) for array in (cube.values, labels.targets, labels.returns))
-    values[row:] = random.normal(size=values[row:].shape) * 50.0
-    returns[realised:] = random.normal(size=returns[realised:].shape)
-    targets[realised:] = (returns[realised:] > 0.0).astype(np.float64)
-    return Cube(cube.sessions, cube.symbols, cube.names, values), Labels(targets, returns, labels.realised_row)
-
-
 def test_a_choice_sees_no_label_that_is_realised_in_its_month_and_no_later_bar() -> None:
     strategy = strategy_with({"learning.lookback": {"choices": [1, 4]}}, trials=3, folds=1)
     cube, labels = market(3, 0.4, last="2012-12-31")
     first = int(cube.sessions.searchsorted(np.datetime64(MONTH)))
     spans = int(labels.realised_row[0])
     healthy = seen_before(MONTH, cube, labels, strategy)
-    later = seen_before(MONTH, *_corrupted(cube, labels, first), strategy)
+    later = seen_before(MONTH, *corrupted(cube, labels, first), strategy)
     assert healthy.address == later.address
     assert healthy.saw_until == str(cube.sessions[first - 1].date()) < MONTH
     latest = healthy.folds[0].calibration.stop - 1
@@ -234,7 +223,7 @@ def test_one_day_earlier_already_changes_what_is_seen() -> None:
     strategy = strategy_with({"learning.lookback": {"choices": [1, 4]}}, folds=1)
     cube, labels = market(3, 0.4, last="2012-12-31")
     first = int(cube.sessions.searchsorted(np.datetime64(MONTH)))
-    changed = _corrupted(cube, labels, first - 1)
+    changed = corrupted(cube, labels, first - 1)
     assert seen_before(MONTH, *changed, strategy).address != seen_before(MONTH, cube, labels, strategy).address
 
 

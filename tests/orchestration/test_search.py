@@ -296,7 +296,7 @@ def test_one_choice_over_all_folds_marks_the_record_up_to_what_it_has_seen_and_i
         before = _counted(history)
         (choice,) = search_months(history, ["2017-01", "2017-05"], "run", lambda _: None)
         ledger = history.stores.ledger
-        assert (choice.month, choice.value) == ("2017-01", 7.0)  # its figure over all of seven folds
+        assert (choice.since, choice.value) == ("2017-01", 7.0)  # its figure over all of seven folds
         assert choice.saw_until == "2017-06-30"
         assert in_sample_until(ledger, strategy_of()) == pd.Timestamp("2017-06-30")
         assert len(_counted(history) - before) == 2

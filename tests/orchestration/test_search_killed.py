@@ -142,7 +142,7 @@ def test_a_choice_does_not_change_when_every_bar_from_its_month_on_is_another(
             with open_history(strategy_of()) as history:
                 models.append(set(history.stores.ledger.read("models", NAME)["model_id"]))
     assert differ[0] != differ[1]
-    assert [choice.month for choice in choices[0]] == ["2017-01", "2017-04"]
+    assert [choice.since for choice in choices[0]] == ["2017-01", "2017-04"]
     assert choices[0] == choices[1]
     assert choices[0][1].saw_until == "2017-03-31"
     assert models[0] == models[1]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows
 from nn_assets.errors import FoldError, ModelError, SettingsError
-from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.first_month import first_model_month, first_refit_day
 from nn_assets.learning.folds import fitted_month
 from nn_assets.learning.refits import refits_of
 from nn_assets.settings import Strategy
@@ -27,20 +27,23 @@ NESTED, CHOICE = "nested-", "choice-"
 SEARCHED_BY = "searched_by"
 """Key of the configuration of rows that a search wrote: the hash of its settings."""
 _SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series", "search")
-_PACE = ("refit_every_months", "refresh_tolerance_fraction")  # of refits: no trial depends on it
+_PACE = (
+    "refit_every_months",
+    "refresh_tolerance_fraction",
+)  # of refits in months: no trial depends on it
 _PRICED_BY = ("half_spread_bps", "commission_bps")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a search chose: in force from a month on, until that of the next search."""
+    """What a search chose: in force from a refit on, until that of the next search."""
 
-    month: str  # 'YYYY-MM'
+    since: str  # 'YYYY-MM'; the day, 'YYYY-MM-DD', where refits fall on days
     parameters: Mapping[str, Any]  # by key; empty where the strategy's own configuration stays
     number: int | None  # of the trial chosen; None where none had a figure
     value: float | None  # annual net Sharpe ratio of the trial chosen
     own_value: float | None  # likewise of the strategy's own configuration
-    saw_until: str  # 'YYYY-MM-DD', the last day at which a label that it saw was realised
+    saw_until: str  # 'YYYY-MM-DD', the last session at which a label that it saw was realised; its hour too within it
     seen: str  # hash of the features and labels that it saw
     finished: int  # trials
     pruned: int
@@ -48,8 +51,8 @@ class Choice:
     fault: str = ""  # why the strategy's own configuration stays, where nothing could be compared
 
     def to_row(self) -> dict[str, Any]:
-        """As JSON values, without the month."""
-        return {name: value for name, value in vars(self).items() if name != "month"}
+        """As JSON values, without the month or day."""
+        return {name: value for name, value in vars(self).items() if name != "since"}
 
 
 def search_of(strategy: Strategy) -> SearchSettings:
@@ -79,57 +82,88 @@ def searched_sections(strategy: Strategy) -> str:
     return hash_of_settings({**settings, "walk_forward": steps, "costs": priced})
 
 
-def search_month(strategy: Strategy, month: str) -> str:
-    """The month whose search made the choice in force in a month; the first of all where one choice serves all."""
-    search, first = search_of(strategy), first_model_month(strategy)
-    return first if search.scope == "all_folds" else fitted_month(month, first, search.every_months)
+def search_start(strategy: Strategy, start: str) -> str:
+    """The refit whose search made the choice in force as a month or a day begins; the first where one serves all.
+
+    Returns
+    -------
+    str
+        'YYYY-MM'; 'YYYY-MM-DD' where refits fall on days.
+
+    Raises
+    ------
+    FoldError
+        It lies before the first refit.
+    """
+    search, first = search_of(strategy), first_start(strategy)
+    if search.scope == "all_folds":
+        return first
+    if search.every_days is None:
+        return fitted_month(f"{pd.Timestamp(start):%Y-%m}", first, search.every_months)
+    since_first = (pd.Timestamp(start) - pd.Timestamp(first)).days
+    if since_first < 0:
+        raise FoldError(
+            expected=f"a day from {first} on",
+            found=start,
+            remedy="ask for a month that the study covers",
+            month=start,
+        )
+    return str((pd.Timestamp(start) - pd.Timedelta(days=since_first % search.every_days)).date())
 
 
-def unseen_from(strategy: Strategy, month: str) -> pd.Timestamp:
-    """The first day that the choice in force in a month has not seen, whichever rows a model is then held out on.
+def first_start(strategy: Strategy) -> str:
+    """The first refit, whose search is the first: its month, or its day where refits fall on days."""
+    if strategy.walk_forward.refit_every_days is None:
+        return first_model_month(strategy)
+    return str(first_refit_day(strategy, strategy.market.history_starts))
+
+
+def unseen_from(strategy: Strategy, start: str) -> pd.Timestamp:
+    """The first day unseen by the choice in force as a month or day begins, whichever rows a model is held out on.
 
     Such rows are no evidence of what its forecasts are worth: of many trials the one that did best on them was taken.
 
     Returns
     -------
     Timestamp
-        The beginning of the month in which a nested search was made; the first there can be without a search, and the
-        last there can be for one choice over all folds.
+        The month or day from which a nested search's choice is in force; the first there can be without a search, and
+        the last there can be for one choice over all folds.
     """
     if strategy.search is None:
         return pd.Timestamp.min
     if strategy.search.scope == "all_folds":
         return pd.Timestamp.max
-    return pd.Timestamp(search_month(strategy, max(month, first_model_month(strategy))))
+    return pd.Timestamp(search_start(strategy, max(start, first_start(strategy))))
 
 
 def choices_on_record(ledger: Ledger, strategy: Strategy) -> dict[str, Choice]:
-    """The newest choice of each month in which one was made under the settings in force, in order of months."""
+    """The newest choice of each month or day that one was made for under the settings in force, in order."""
     choices = {}
     for row in _rows(ledger, strategy, choices=True):
         choices[row.configuration["month"]] = Choice(row.configuration["month"], **row.figures)
     return dict(sorted(choices.items()))
 
 
-def with_choice(ledger: Ledger, strategy: Strategy, month: str) -> Strategy:
-    """The strategy with the choice of its search in force in a month; as it is where it searches nothing.
+def with_choice(ledger: Ledger, strategy: Strategy, start: str) -> Strategy:
+    """The strategy with the choice of its search in force as a month or a day begins; as it is without a search.
 
     Raises
     ------
     ModelError
-        No search was made for the month.
+        No search was made for it.
     """
     if strategy.search is None:
         return strategy
-    made_in = search_month(strategy, month)
-    choice = choices_on_record(ledger, strategy).get(made_in)
+    since = search_start(strategy, start)
+    choice = choices_on_record(ledger, strategy).get(since)
     if choice is None:
+        made_in = refits_of(strategy).partition(since)
         raise ModelError(
-            expected=f"the choice of a search, in force in {month}",
-            found=f"none of {made_in} under the settings in force",
+            expected=f"the choice of a search, in force in {start}",
+            found=f"none of {since} under the settings in force",
             remedy=f"nn-assets search --strategy {strategy.name} --from {made_in} --to {made_in}",
             strategy=strategy.name,
-            month=month,
+            month=start,
         )
     return strategy.with_parameters(choice.parameters)
 
@@ -145,7 +179,7 @@ def as_fitted(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> Stra
     try:
         refits = pace.in_force(f"{session:%Y-%m}")
         refit = next((refit for refit in reversed(refits) if pd.Timestamp(refit) <= session), refits[0])
-        return with_choice(ledger, strategy, pace.partition(refit))
+        return with_choice(ledger, strategy, refit)
     except (FoldError, ModelError):
         return strategy
 
@@ -185,13 +219,13 @@ def search_text(ledger: Ledger, strategy: Strategy) -> str | None:
     counts += (
         f" ({', '.join(given_up)})" * bool(given_up) + f", {under_way} in one under way" * bool(under_way) + before
     )
-    newest = choices[max(choices)]
+    newest, period = choices[max(choices)], "month" if strategy.search.every_days is None else "day"
     marked = (
         f"; one choice over all folds: in-sample up to {newest.saw_until}"
         if strategy.search.scope == "all_folds"
-        else f"; each saw nothing after its month began, the newest nothing after {newest.saw_until}"
+        else f"; each saw nothing after its {period} began, the newest nothing after {newest.saw_until}"
     )
-    return f"{counts}; from {newest.month}: {choice_text(newest)}{marked}"
+    return f"{counts}; from {newest.since}: {choice_text(newest)}{marked}"
 
 
 def _other_trials(ledger: Ledger, strategy: Strategy, choices: Mapping[str, Choice]) -> tuple[int, str]:
@@ -230,12 +264,12 @@ def _shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def trials_of_search(ledger: Ledger, strategy: Strategy, month: str, seen: str, code: str) -> list[Any]:
-    """Rows of the finished trials of a month's search that saw the same, by the same code, by their numbers."""
+def trials_of_search(ledger: Ledger, strategy: Strategy, since: str, seen: str, code: str) -> list[Any]:
+    """Rows of the finished trials of one search that saw the same, by the same code, by their numbers."""
     rows = [
         row
         for row in _rows(ledger, strategy, choices=False)
-        if row.configuration["month"] == month and row.figures["seen"] == seen and row.code_version == code
+        if row.configuration["month"] == since and row.figures["seen"] == seen and row.code_version == code
     ]
     return sorted(
         {row.configuration["number"]: row for row in rows}.values(), key=lambda row: row.configuration["number"]

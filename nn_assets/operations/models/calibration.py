@@ -21,6 +21,7 @@ from nn_assets.learning.inference import forecast
 from nn_assets.operations.asof.choices import unseen_from
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.novelty import confidence_shares
+from nn_assets.operations.models.preparation import use_begins
 from nn_assets.operations.models.stored import load_model
 
 _MONTHS_A_YEAR = 12.0
@@ -133,7 +134,7 @@ def _held_out_rows(history: History, model: FoldModel, start: int) -> slice:
     Its later rows are forecasts of months of use, each by a choice that was made before the month.
     """
     rows = model.fold.calibration
-    unseen = int(history.axis.searchsorted(unseen_from(history.strategy, model.fold.month)))
+    unseen = int(history.axis.searchsorted(unseen_from(history.strategy, use_begins(history, model.fold))))
     return slice(max(rows.start, unseen), min(rows.stop, start))
 
 

@@ -46,10 +46,10 @@ class DueFold:
     parent: str = ""  # address of the scheduled refit before it, where networks begin warm; nothing of the first
 
     @classmethod
-    def of(cls, history: History, fold: Fold, month: str | None = None) -> DueFold:
-        """What is known when a fold's model falls due, and the choice in force in a month, the fold's when left out."""
+    def of(cls, history: History, fold: Fold, start: str | None = None) -> DueFold:
+        """What is known when a fold's model falls due, and the choice in force then; or as a month or a day begins."""
         cut = history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1])
-        choice = with_choice(history.stores.ledger, history.strategy, month or fold.month)
+        choice = with_choice(history.stores.ledger, history.strategy, start or use_begins(history, fold))
         return cls(fold, cut, choice, refit_before(history, fold.used_from))
 
     @property
@@ -98,7 +98,7 @@ def _address_of_refit(
     strategy, ledger = history.strategy, history.stores.ledger
     fold = make_fold(history.axis, refit, strategy.walk_forward, strategy.label)
     cut = history.cut_for(history.axis[row - 1])
-    due = DueFold(fold, cut, with_choice(ledger, strategy, fold.month), parent)
+    due = DueFold(fold, cut, with_choice(ledger, strategy, refit), parent)
     if recorded is None:
         return due.address(due.strategy)
     # One that was not taken: by the first code that fitted it, so that a later one's changes no fit after it.
@@ -170,7 +170,7 @@ def folds_of(history: History, refits: Iterable[str]) -> Iterator[DueFold]:
     """The folds of some refits, in order of time."""
     strategy = history.strategy
     for refit in sorted(refits):
-        yield DueFold.of(history, make_fold(history.axis, refit, strategy.walk_forward, strategy.label))
+        yield DueFold.of(history, make_fold(history.axis, refit, strategy.walk_forward, strategy.label), refit)
 
 
 def refresh_fold(history: History, session: pd.Timestamp) -> DueFold:
@@ -189,8 +189,17 @@ def fold_after(history: History, session: pd.Timestamp) -> DueFold:
     fold = make_fold(
         sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=len(sessions)
     )
-    # By the choice in force when it is fitted: that of the next month may not be made yet.
-    return DueFold.of(history, fold, f"{session:%Y-%m}")
+    # By the choice in force when it is fitted: that of the next month or day may not be made yet.
+    return DueFold.of(history, fold, f"{session:%Y-%m-%d}")
+
+
+def use_begins(history: History, fold: Fold) -> str:
+    """The month from which a fold's model is used; the day, where refits fall on days."""
+    strategy, axis = history.strategy, history.axis
+    if strategy.walk_forward.refit_every_days is None:
+        return fold.month
+    ahead = fold.used_from >= len(axis)
+    return str((next_session(strategy.market.calendar, axis[-1]) if ahead else axis[fold.used_from]).date())
 
 
 def searched_features(cube: Cube, strategy: Strategy) -> Cube:

@@ -114,14 +114,14 @@ def chosen(finished: Iterable[FinishedTrial]) -> FinishedTrial | None:
     return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
-def nothing_found(strategy: str, month: str, finished: Sequence[FinishedTrial]) -> SearchError:
+def nothing_found(strategy: str, since: str, finished: Sequence[FinishedTrial]) -> SearchError:
     """The error of a search none of whose trials has a figure."""
     reasons = sorted({trial.why for trial in finished if trial.why})
     return SearchError(
-        expected="a trial with a finite net Sharpe ratio on the folds before the month",
+        expected="a trial with a finite net Sharpe ratio on the folds before its choice would be in force",
         found=f"none among {len(finished)} ({'; '.join(reasons[:3])})",
-        remedy="widen search.space, or lengthen the history or walk_forward.calibration_months; until then the "
-        "strategy's own configuration stays in force",
+        remedy="widen search.space, or lengthen the history or walk_forward.calibration_months (or calibration_days); "
+        "until then the strategy's own configuration stays in force",
         strategy=strategy,
-        month=month,
+        month=since,
     )

@@ -1,4 +1,4 @@
-"""Searches of hyper-parameters: the trials of each month in which one falls due, and the choice, on the ledger.
+"""Searches of hyper-parameters: the trials of each refit that one falls due with, and the choice, on the ledger.
 
 Every trial is put on record as it ends, so that a search that was killed goes on with the one that was under way.
 """
@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 
 from nn_assets.learning.address import fit_code
 from nn_assets.learning.compute import open_compute
-from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import fitted_month
 from nn_assets.operations.asof.choices import (
     CHOICE,
     SEARCHED_BY,
@@ -26,8 +25,8 @@ from nn_assets.operations.asof.choices import (
     choice_text,
     choices_on_record,
     names_of,
-    search_month,
     search_of,
+    search_start,
     search_text,
     searched_sections,
     trials_of_search,
@@ -35,6 +34,7 @@ from nn_assets.operations.asof.choices import (
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.trials import OTHER_BARS, Ground, ground_of
 from nn_assets.operations.history import History
+from nn_assets.operations.models.preparation import due_refits
 from nn_assets.operations.search.budget import chosen, nothing_found, spend
 from nn_assets.operations.search.judging import Evidence, FoldJudge
 from nn_assets.operations.search.sampling import FinishedTrial, TrialFile
@@ -66,27 +66,26 @@ def search_months(history: History, months: Sequence[str], run_id: str, tell: Pr
     """
     verify_acts(history.stores.ledger)
     search_of(history.strategy)
+    due = chain.from_iterable(due_refits(history, months).values())
     return [
-        _on_record(history, month) or _Search(history, month, run_id, tell).choice()
-        for month in months_of_searches(history.strategy, months)
+        _on_record(history, since) or _Search(history, since, run_id, tell).choice()
+        for since in searches_of(history.strategy, [*months, *due])
     ]
 
 
-def months_of_searches(strategy: Strategy, months: Iterable[str]) -> list[str]:
-    """The months whose searches decide some months, and the fits that these use, in order."""
-    first, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
-    used = {month for asked in months for month in (asked, fitted_month(asked, first, every))}
-    return sorted({search_month(strategy, month) for month in used})
+def searches_of(strategy: Strategy, starts: Iterable[str]) -> list[str]:
+    """The searches whose choices are in force as some months, or the days of refits, begin, in order."""
+    return sorted({search_start(strategy, start) for start in starts})
 
 
-def _on_record(history: History, month: str) -> Choice | None:
-    """The choice that a month's search made, where it stands."""
-    choice = choices_on_record(history.stores.ledger, history.strategy).get(month)
+def _on_record(history: History, since: str) -> Choice | None:
+    """The choice that a search made, where it stands."""
+    choice = choices_on_record(history.stores.ledger, history.strategy).get(since)
     if choice is None or first_undecided(history.stores.ledger, history.strategy) is not None:
         return choice
     if search_of(history.strategy).scope == "all_folds":
         return choice  # it says until when it has seen; what came since counts
-    return choice if choice.seen == Evidence.of(history, month).address else None
+    return choice if choice.seen == Evidence.of(history, since).address else None
 
 
 def choices_metadata(history: History, choices: Sequence[Choice]) -> dict[str, Any]:
@@ -98,8 +97,8 @@ def choices_metadata(history: History, choices: Sequence[Choice]) -> dict[str, A
         "trials": sum(choice.finished for choice in choices),
         "budget": str(search_text(history.stores.ledger, history.strategy)),
         "choices": pd.DataFrame(
-            [(choice.month, choice_text(choice), choice.saw_until) for choice in choices],
-            columns=["month", "choice", "saw_until"],
+            [(choice.since, choice_text(choice), choice.saw_until) for choice in choices],
+            columns=["from", "choice", "saw_until"],
         ),
     }
 
@@ -109,7 +108,7 @@ class _Search:
     """One search: its evidence, its trials, and where they are kept."""
 
     history: History
-    month: str
+    since: str  # the month or day from which its choice is in force
     run_id: str
     tell: Progress
 
@@ -126,7 +125,7 @@ class _Search:
     @cached_property
     def evidence(self) -> Evidence:
         """All that the trials see."""
-        return Evidence.of(self.history, self.month)
+        return Evidence.of(self.history, self.since)
 
     @cached_property
     def seen(self) -> str:
@@ -151,10 +150,10 @@ class _Search:
         """Spend what is left of the budget, choose, and put the choice on record."""
         learning, search = self.strategy.learning, self.search
         finished = self._finished()
-        name = f"{self.strategy.name} {self.month} {searched_sections(self.strategy)} {self.seen} {self.code}"
+        name = f"{self.strategy.name} {self.since} {searched_sections(self.strategy)} {self.seen} {self.code}"
         file = TrialFile(searches_root() / f"{self.strategy.name}.journal", name, search.space, finished)
         self.tell(
-            f"search of {self.month}: {len(finished)} of {search.trials} trials on record, each judged on "
+            f"search of {self.since}: {len(finished)} of {search.trials} trials on record, each judged on "
             f"{len(self.evidence.folds)} folds; nothing is seen after {self.evidence.saw_until}"
         )
         at_once = min(learning.processes, search.at_once)
@@ -162,11 +161,11 @@ class _Search:
         if len(finished) < search.trials:
             with compute as where:
                 judge = FoldJudge(self.evidence, where)
-                seed = f"{search.seed}:{self.month}"
+                seed = f"{search.seed}:{self.since}"
                 finished = spend(search, self._own(), finished, seed, judge, _Kept(self, file))
         choice = self._chosen(finished)
         self._append([self._row({"choice": dict(choice.parameters)}, choice.to_row(), CHOICE)])
-        self.tell(f"search of {self.month}: {choice_text(choice)}")
+        self.tell(f"search of {self.since}: {choice_text(choice)}")
         return choice
 
     def _own(self) -> dict[str, Any]:
@@ -177,7 +176,7 @@ class _Search:
 
     def _finished(self) -> list[FinishedTrial]:
         """Trials on record that saw the same, by the same code."""
-        rows = trials_of_search(self.history.stores.ledger, self.strategy, self.month, self.seen, self.code)
+        rows = trials_of_search(self.history.stores.ledger, self.strategy, self.since, self.seen, self.code)
         return [
             FinishedTrial(
                 row.configuration["number"],
@@ -208,7 +207,7 @@ class _Search:
         self._append([self._row(configuration, figures, names_of(self.strategy))])
 
     def _row(self, configuration: Mapping[str, Any], figures: Mapping[str, Any], kind: str) -> dict[str, Any]:
-        of_search = {SEARCHED_BY: searched_sections(self.strategy), "month": self.month, **configuration}
+        of_search = {SEARCHED_BY: searched_sections(self.strategy), "month": self.since, **configuration}
         content = canonical_json([of_search, self.seen])
         return {
             "trial_id": kind + hashlib.sha256(content.encode()).hexdigest()[:16],
@@ -228,7 +227,7 @@ class _Search:
         best = chosen(finished)
         values = {trial.number: trial.value for trial in finished}
         return Choice(
-            month=self.month,
+            since=self.since,
             parameters={} if best is None else best.parameters,
             number=None if best is None else best.number,
             value=None if best is None else best.value,
@@ -238,7 +237,7 @@ class _Search:
             finished=len(finished),
             pruned=sum(trial.state == "pruned" for trial in finished),
             failed=sum(trial.state == "failed" for trial in finished),
-            fault="" if best is not None else str(nothing_found(self.strategy.name, self.month, finished)),
+            fault="" if best is not None else str(nothing_found(self.strategy.name, self.since, finished)),
         )
 
 
@@ -264,4 +263,4 @@ class _Kept:
         compared = "none has a figure yet" if best is None else f"best net Sharpe {best.value:.2f}"
         minutes = f"; about {round(left / 60)} min left" if left >= 30 else ""
         spent = f"{len(finished)} of {self._search.search.trials} trials"
-        self._search.tell(f"search of {self._search.month}: {spent}, {compared}{minutes}")
+        self._search.tell(f"search of {self._search.since}: {spent}, {compared}{minutes}")

@@ -18,13 +18,12 @@ from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.address import training_data_hash
 from nn_assets.learning.compute import HERE, Compute
-from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData, fit_models, judged_features
 from nn_assets.learning.objective import book_returns, net_sharpe
-from nn_assets.operations.asof.choices import search_of
+from nn_assets.operations.asof.choices import first_start, search_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import searched_features
 from nn_assets.settings import Strategy
@@ -36,10 +35,10 @@ Figure = float | None
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that the search of a month may see: features and labels known at the last session before it, and its folds.
+    """All that a search may see: features and labels known at the last session before its choice is in force; folds.
 
-    A fold is what :func:`~nn_assets.learning.folds.make_fold` makes of a month: a trial is fitted on its training and
-    validation rows and judged on its calibration rows, whose labels are all realised before that month.
+    A fold is what :func:`~nn_assets.learning.folds.make_fold` makes of a month or a day: a trial is fitted on its
+    training and validation rows and judged on its calibration rows, whose labels are all realised before it begins.
     """
 
     strategy: Strategy
@@ -49,32 +48,35 @@ class Evidence:
     sessions_per_year: float
 
     @classmethod
-    def of(cls, history: History, month: str) -> Evidence:
-        """What the search of a month sees; that over all folds sees all of the history that may be seen."""
+    def of(cls, history: History, since: str) -> Evidence:
+        """What a search sees before a month or day; that over all folds sees all of the history that may be seen."""
         strategy, axis = history.strategy, history.axis
-        search = search_of(strategy)
-        newest = month if search.scope == "nested" else str(history.last_session.to_period("M") + 1)
+        in_days = strategy.walk_forward.refit_every_days is not None
+        after = history.last_session.to_period("D" if in_days else "M") + 1
+        newest = since if search_of(strategy).scope == "nested" else str(after)
         before = int(axis.searchsorted(pd.Timestamp(newest)))
         cut = history.cut_for(axis[before - 1])
         return cls.before(newest, cut.cube, cut.labels, strategy, history.sessions_per_year)
 
     @classmethod
-    def before(cls, month: str, cube: Cube, labels: Labels, strategy: Strategy, sessions_per_year: float) -> Evidence:
-        """The same, of features and labels on an axis that ends before a month."""
+    def before(cls, since: str, cube: Cube, labels: Labels, strategy: Strategy, sessions_per_year: float) -> Evidence:
+        """The same, of features and labels on an axis that ends before a month or a day."""
         search, steps = search_of(strategy), strategy.walk_forward
-        apart, period = steps.calibration_months, pd.Period(month, "M")
-        count = (period - pd.Period(first_model_month(strategy), "M")).n // apart + 1
-        months = [str(period - number * apart) for number in range(count)]
+        in_days = steps.refit_every_days is not None
+        apart = steps.calibration_days if in_days else steps.calibration_months
+        newest, first = (pd.Period(start, "D" if in_days else "M") for start in (since, first_start(strategy)))
+        starts = [str(newest - number * apart) for number in range((newest - first).n // apart + 1)]
         if search.scope == "nested":
-            months = months[: search.folds]
-        folds = tuple(make_fold(cube.sessions, named, steps, strategy.label) for named in months)
+            starts = starts[: search.folds]
+        folds = tuple(make_fold(cube.sessions, start, steps, strategy.label) for start in starts)
         return cls(strategy, cube, labels, folds, sessions_per_year)
 
     @property
     def saw_until(self) -> str:
-        """The last day at which a label that is seen was realised."""
+        """The last session at which a label that is seen was realised: its day, of a decision bar its moment."""
         newest = self.folds[0].calibration.stop - 1
-        return str(self.cube.sessions[int(self.labels.realised_row[newest])].date())
+        session = self.cube.sessions[int(self.labels.realised_row[newest])]
+        return f"{session:%Y-%m-%d}" if session == session.normalize() else f"{session:%Y-%m-%d %H:%M}"
 
     @property
     def address(self) -> str:
@@ -155,7 +157,7 @@ class FoldJudge:
 
     def _data(self, strategy: Strategy, fold: Fold) -> FoldData:
         cube = searched_features(self.evidence.cube, strategy)
-        key = (fold.month, cube.names, strategy.learning.network, str(strategy.learning.network_settings))
+        key = (fold.used_from, cube.names, strategy.learning.network, str(strategy.learning.network_settings))
         if key not in self._stationary:
             candidates = self.evidence.labels.candidates
             self._stationary[key] = judged_features(cube, candidates, fold.training, strategy)
