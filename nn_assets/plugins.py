@@ -31,6 +31,7 @@ GROUP = "nn_assets.plugins"
 """Group of the entry points that an installed package registers members by."""
 
 _Member = TypeVar("_Member")
+_Written = TypeVar("_Written", bound=Callable[..., Any])
 
 NOT_PLAIN = object()
 """What :func:`stated_by` gives of a keyword whose value is known only once the file runs."""
@@ -148,6 +149,15 @@ class Registry(Mapping[str, _Member]):
                 key="plugins",
             )
         self._added[name] = top, member
+
+    def adding(self, name: str, made: Callable[[_Written], _Member]) -> Callable[[_Written], _Written]:
+        """A decorator that adds, as the member that ``made`` makes of it, what it is written above; see :meth:`add`."""
+
+        def register(written: _Written) -> _Written:
+            self.add(name, made(written), getattr(written, "__module__", __name__))
+            return written
+
+        return register
 
     def top_of(self, name: str) -> str | None:
         """Top name of the modules of the plug-in that brought a member; None for the package's own, or no member."""

@@ -4,8 +4,7 @@ Takes words from a terminal. Gives answers as text or as one JSON document, and 
 anything itself: it drives operations, and Dagster's jobs through orchestration.
 """
 
-from nn_assets.cli import explain as explain
-from nn_assets.cli import shift_test as shift_test
+from nn_assets.cli import commands as commands
 from nn_assets.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -105,13 +105,7 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
         raise history.clock_fault
     day = history.last_session if end[1] is None else session_asked(strategy, *end)
     opening = day if begin[1] is None else session_asked(strategy, *begin)
-    if opening > day:
-        raise SettingsError(
-            expected="a first session that does not lie after the last",
-            found=f"{opening.date()} to {day.date()}",
-            remedy="swap the two",
-            key="--from / --to",
-        )
+    _require_order("session", str(opening.date()), str(day.date()))
     history.require_live(opening)
     history.row(day)
     if (fault := symbols_fault(history)) is not None:
@@ -340,14 +334,19 @@ def months_asked(strategy: Strategy, first: str | None, last: str | None, newest
     """
     low = first_model_month(strategy) if first is None else _month(strategy, first)
     high = newest if last is None else _month(strategy, last)
-    if low > high:
+    _require_order("month", low, high)
+    return low, high
+
+
+def _require_order(kind: str, first: str, last: str) -> None:
+    """Refuse ``--from`` after ``--to``, both as ISO has them."""
+    if first > last:
         raise SettingsError(
-            expected="a first month that does not lie after the last",
-            found=f"{low} to {high}",
+            expected=f"a first {kind} that does not lie after the last",
+            found=f"{first} to {last}",
             remedy="swap the two",
             key="--from / --to",
         )
-    return low, high
 
 
 def _month(strategy: Strategy, text: str) -> str:

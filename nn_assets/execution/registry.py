@@ -43,12 +43,7 @@ def register_broker(name: str, *, settings: type[Section] | None = None) -> Call
     PluginError
         The name is taken, or is not a name, or the settings are no class of fields.
     """
-
-    def register(opener: _Open) -> _Open:
-        BROKERS.add(name, WithSettings(opener, settings), getattr(opener, "__module__", __name__))
-        return opener
-
-    return register
+    return BROKERS.adding(name, lambda opener: WithSettings(opener, settings))
 
 
 def broker_of(name: str, settings: Mapping[str, Any] = MappingProxyType({})) -> OpenBroker:

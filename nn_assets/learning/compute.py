@@ -115,12 +115,7 @@ def register_compute(name: str, *, settings: type[Section] | None = None) -> Cal
     PluginError
         The name is taken, or is not a name, or the settings are no class of fields.
     """
-
-    def register(opener: _Opener) -> _Opener:
-        COMPUTES.add(name, WithSettings(opener, settings), getattr(opener, "__module__", __name__))
-        return opener
-
-    return register
+    return COMPUTES.adding(name, lambda opener: WithSettings(opener, settings))
 
 
 def compute_of(

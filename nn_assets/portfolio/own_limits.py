@@ -132,12 +132,7 @@ def register_constraint(
     PluginError
         The name is taken, or is not a name.
     """
-
-    def register(limit: _Limit) -> _Limit:
-        CONSTRAINTS.add(name, Constraint(limit, net, settings), getattr(limit, "__module__", __name__))
-        return limit
-
-    return register
+    return CONSTRAINTS.adding(name, lambda limit: Constraint(limit, net, settings))
 
 
 def shared_limits(

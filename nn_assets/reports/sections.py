@@ -291,9 +291,4 @@ def register_section(name: str, *, page: PageKind, template: str, after: str = "
             key="plugins",
             section=name,
         )
-
-    def register(contents: _Show) -> _Show:
-        SECTIONS.add(name, Section(page, contents, template, after), getattr(contents, "__module__", __name__))
-        return contents
-
-    return register
+    return SECTIONS.adding(name, lambda contents: Section(page, contents, template, after))

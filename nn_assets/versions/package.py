@@ -244,7 +244,7 @@ def _kept_before(kept: Path | None) -> dict[str, Any]:
 @cache
 def _reader() -> str:
     """What read a source: what another one read of it may be something else."""
-    digests = (_digest(Path(part.__file__).read_bytes()) for part in (source, moved))
+    digests = (_digest(Path(file).read_bytes()) for file in (source.__file__, moved.__file__))
     return f"{' '.join(digests)} {sys.version_info[:2]}"
 
 

@@ -16,8 +16,8 @@ def test_the_file_and_the_line_of_the_page_make_a_command_that_its_test_passes(c
     (tmp_path / "home").mkdir()
     for name in ("nn_assets", "sql"):  # with what was compiled of them
         shutil.copytree(checkout / name, tmp_path / name)
-    (tmp_path / "nn_assets" / "cli" / "next_session.py").write_text(command)
-    with (tmp_path / "nn_assets" / "cli" / "__init__.py").open("a") as stream:
+    (tmp_path / "nn_assets" / "cli" / "commands" / "next_session.py").write_text(command)
+    with (tmp_path / "nn_assets" / "cli" / "commands" / "__init__.py").open("a") as stream:
         stream.write(line)
     (tmp_path / "page.py").write_text(test)
     run = "import page\nfor name in [each for each in vars(page) if each.startswith('test_')]:\n    vars(page)[name]()"

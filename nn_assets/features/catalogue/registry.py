@@ -85,12 +85,9 @@ def register_feature(
             key="plugins",
             feature=name,
         )
-
-    def register(compute: _Formula) -> _Formula:
-        entry = Feature(
+    return CATALOGUE.adding(
+        name,
+        lambda compute: Feature(
             name, group, reach_sessions, compute, formula, tuple(fields), source, needs_market, role, ranked=ranked
-        )
-        CATALOGUE.add(name, entry, getattr(compute, "__module__", __name__))
-        return compute
-
-    return register
+        ),
+    )

@@ -60,13 +60,10 @@ def register_label(
     PluginError
         The name is taken, or is not a name; or what is learned does not fit the rest.
     """
-
-    def register(own_return: _OwnReturn) -> _OwnReturn:
-        kind = LabelKind(own_return, relative, settings, learns, scale, ranked_against, traded, centre)
-        LABELS.add(name, kind, getattr(own_return, "__module__", __name__))
-        return own_return
-
-    return register
+    return LABELS.adding(
+        name,
+        lambda own_return: LabelKind(own_return, relative, settings, learns, scale, ranked_against, traded, centre),
+    )
 
 
 def label_kind(label: LabelSettings) -> LabelKind:

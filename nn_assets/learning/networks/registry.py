@@ -55,12 +55,7 @@ def register_network(name: str, *, settings: type[Section] | None = None) -> Cal
     PluginError
         The name is taken, or is not a name, or the settings are no class of fields.
     """
-
-    def register(build: _Build) -> _Build:
-        NETWORKS.add(name, WithSettings(build, settings), getattr(build, "__module__", __name__))
-        return build
-
-    return register
+    return NETWORKS.adding(name, lambda build: WithSettings(build, settings))
 
 
 def network_of(name: str) -> WithSettings[torch.nn.Module]:
