@@ -249,7 +249,6 @@ def watch_of(
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
     scored: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
     model_by_row = [in_force.on(history.axis[row]) if row >= reach and scored[row] else None for row in range(bars)]
-    references = drift_references(
-        history, view.cube, view.members, [model_id for model_id in model_by_row if model_id]
-    )[TRADED]
+    of_models = drift_references(history, view.cube, view.members, [model_id for model_id in model_by_row if model_id])
+    references = of_models.get(TRADED, {})  # none where nobody was forecast for as long, as after a series has ended
     return drift_watch(view.cube.where(view.members), network.probability, model_by_row, references, strategy.oversight)
