@@ -33,6 +33,9 @@ GROUP = "nn_assets.plugins"
 _Member = TypeVar("_Member")
 _Written = TypeVar("_Written", bound=Callable[..., Any])
 
+NOT_PLAIN = object()
+"""What :func:`stated_by` gives of a keyword whose value is known only once the file runs."""
+
 _PREFIX = "nn_plugin_"
 _SUFFIX = ".py"
 _REGISTERS = "register_"
@@ -319,7 +322,7 @@ def _of_entry(name: str, point: EntryPoint, origin: Path) -> Plugin:
 
 @lru_cache(maxsize=256)
 def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, dict[str, object]], ...]:
-    """Each kind and name that a source registers, and what it states as plain text; None for what is no name."""
+    """Each kind and name that a source registers, and what it states; None for what is no name."""
     try:
         tree = ast.parse(source, filename=label)
     except (SyntaxError, ValueError) as error:
@@ -344,12 +347,12 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, di
             arguments = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
             first = arguments[0] if arguments else None
             text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-            plain: dict[str, object] = {
-                keyword.arg: keyword.value.value
+            stated: dict[str, object] = {
+                keyword.arg: keyword.value.value if isinstance(keyword.value, ast.Constant) else NOT_PLAIN
                 for keyword in node.keywords
-                if keyword.arg and isinstance(keyword.value, ast.Constant)
+                if keyword.arg
             }
-            registrations.append((called.removeprefix(_REGISTERS), text, plain))
+            registrations.append((called.removeprefix(_REGISTERS), text, stated))
     return tuple(registrations)
 
 
@@ -379,11 +382,17 @@ def declared_by(kind: str, name: str, key: str, references: Sequence[str]) -> ob
     PluginError
         As :func:`find`.
     """
+    value = stated_by(kind, name, key, references)
+    return None if value is NOT_PLAIN else value
+
+
+def stated_by(kind: str, name: str, key: str, references: Sequence[str]) -> object:
+    """As :func:`declared_by`, but ``NOT_PLAIN`` for what is stated and known only once the file runs."""
     values = [
-        plain.get(key)
+        stated.get(key)
         for plugin in map(find, references)
         for _, source in plugin.sources
-        for registered_kind, named, plain in _registrations(source, plugin.label)
+        for registered_kind, named, stated in _registrations(source, plugin.label)
         if registered_kind == kind and named == name
     ]
     return values[0] if len(values) == 1 else None

@@ -333,16 +333,19 @@ def _first_days(symbols: Sequence[str], days: BoolArray, sessions: pd.DatetimeIn
 
 
 def _label_assumed(strategy: Strategy) -> str | None:
-    """What is forecast, and when it is traded, where the settings leave that to their defaults; None where they say."""
-    label, explicit = strategy.label, strategy.label.model_fields_set
+    """What is forecast, and when it is traded, where the settings leave that to their defaults; None where they say.
+
+    A horizon that is told in hours and bars is told where it is stated, too.
+    """
+    label = strategy.label
+    explicit = label.model_fields_set | ({"horizon_sessions"} if label.horizon_hours is not None else set())
     defaults = {
-        "horizon_sessions": f"a horizon of {label.horizon_sessions} sessions",
+        "horizon_sessions": f"a horizon of {strategy.horizon_text}",
         "execution": f"orders at the {label.execution.replace('_', ' ')}",
     }
-    return (
-        "; ".join(f"{phrase}, since label.{key} is left out" for key, phrase in defaults.items() if key not in explicit)
-        or None
-    )
+    assumed = [f"{phrase}, since label.{key} is left out" for key, phrase in defaults.items() if key not in explicit]
+    own_words = [defaults["horizon_sessions"]] if strategy.horizon_in_bars and "horizon_sessions" in explicit else []
+    return "; ".join([*own_words, *assumed]) or None
 
 
 def _day(session: pd.Timestamp) -> str:

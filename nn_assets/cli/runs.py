@@ -12,6 +12,7 @@ from nn_assets.cli.intake import row_counts_text
 from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import MOST_NAMED, DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
+from nn_assets.evaluation.volatility_verdict import DOES_NOT_TRADE
 from nn_assets.learning.first_month import first_model_month, training_key
 from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
@@ -297,7 +298,8 @@ def run_study(
     answer |= {"page": str(page) if page.is_file() else None, "next": following}
     ending = ([f"page  {page}"] if page.is_file() else []) + [f"next  {answer['next']}"]
     if study is None:
-        text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {NO_MONTH_ENDED.reason}"
+        flat = f"{DOES_NOT_TRADE}; " * strategy.of_no_direction
+        text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {flat}{NO_MONTH_ENDED.reason}"
         answer |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}}
         return with_failed_checks(answer | {"text": "\n".join([text, *ending])}, failed)
     later = "" if study["month"] == high else ": no later month has ended"

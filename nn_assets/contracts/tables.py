@@ -198,8 +198,8 @@ FORECASTS = Contract(
     **_AT,
     estimator=text("which one", *ESTIMATORS, VOLATILITY),
     probability=fraction(
-        "that the label comes true, not calibrated; of `volatility` v / (1 + v), v the variance over the horizon in "
-        "units of the name's recent one"
+        "that the label comes true, not calibrated; of `volatility`, or a label that is the log of one, v / (1 + v), "
+        "v the variance over the horizon in units of the name's recent one"
     ),
     dispersion=at_least_zero("probability", "standard deviation of the ensemble's members"),
     model_id=text("the model that made it"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from nn_assets.evaluation.significance import CROSS_SECTION, MeanTest
 from nn_assets.evaluation.smallest_effect import SmallestEffect
@@ -104,6 +104,40 @@ class ShiftTest:
 
 
 @dataclass(frozen=True)
+class LossFigures:
+    """What forecasts of a volatility lose beside the simplest ones, on the cells that all of them forecast.
+
+    ``losses`` has each estimator's and each simple forecast's mean loss, None where nothing is realised; ``gains`` by
+    estimator and simple forecast what it loses less a session than that one, tested: above 0 is better. They are of
+    the loss itself or, of QLIKE, less the same for both.
+    """
+
+    statistic: Literal["QLIKE", "Brier score"]
+    simple: tuple[str, ...]  # what an estimator has to beat
+    losses: Mapping[str, float | None]
+    gains: Mapping[str, Mapping[str, MeanTest]]
+    sessions: int  # with a realised outcome
+
+    def weakest(self, estimator: str) -> MeanTest | None:
+        """An estimator's test against the simple forecast that it is least sure to beat; None without one."""
+        tests = list(self.gains.get(estimator, {}).values())
+        return max(tests, key=lambda test: 1.0 if test.p_value is None else test.p_value, default=None)
+
+    def flat(self) -> dict[str, float | int | str]:
+        """As one flat mapping: ``network_qlike``, ``network_less_than_har``, ``network_less_than_har_t``."""
+        called = self.statistic.lower().replace(" ", "_")
+        values: dict[str, float | int | str] = {"judged_by": self.statistic, "realised_sessions": self.sessions}
+        values |= {f"{name}_{called}": loss for name, loss in self.losses.items() if loss is not None}
+        for estimator, tests in self.gains.items():
+            for simple, test in tests.items():
+                key = f"{estimator}_less_than_{simple}"
+                named = {key: test.estimate, f"{key}_t": test.t_statistic, f"{key}_p": test.p_value}
+                values |= {name: value for name, value in named.items() if value is not None}
+                values |= {f"{key}_absent": test.reason} if test.reason else {}
+        return values
+
+
+@dataclass(frozen=True)
 class StudyFigures:
     """All figures of a study.
 
@@ -112,7 +146,8 @@ class StudyFigures:
     true, ``doubts`` those above the same levels that are not surely above chance: no signal is found on them;
     ``shift`` compares sessions of a regime that training hardly saw with the others;
     ``remarks`` compare the network with the other estimators; ``smallest_effect`` is the network's excess over
-    chance that is worth finding.
+    chance that is worth finding. ``volatility`` is what a volatility's forecasts lose, where the label is one: the
+    other figures are then absent, each with the reason.
     """
 
     total: Mapping[str, Figures]
@@ -127,6 +162,7 @@ class StudyFigures:
     doubts: tuple[LeakAlarm, ...] = ()
     remarks: tuple[str, ...] = ()
     shift: ShiftTest | None = None  # None where the training rows are not known
+    volatility: LossFigures | None = None  # None where the label has a direction
 
     @property
     def cross_section(self) -> bool:
@@ -144,6 +180,8 @@ class StudyFigures:
             "smallest_effect": self.smallest_effect.value,
             "smallest_effect_derivation": self.smallest_effect.derivation,
         }
+        if self.volatility is not None:
+            totals |= self.volatility.flat()
         for estimator, figures in self.total.items():
             for name, value in figures.values().items():
                 key = f"{estimator}_{name}"
@@ -166,6 +204,7 @@ class StudyFigures:
         rest |= {key: tuple(LeakAlarm(**alarm) for alarm in stored.get(key, ())) for key in ("alarms", "doubts")}
         rest["remarks"] = tuple(stored["remarks"])
         rest["shift"] = _shift(stored.get("shift"))  # version 0.1 kept none
+        rest["volatility"] = _volatility(stored.get("volatility"))
         return cls(
             total=_figures_by_estimator(stored["total"]),
             folds={key: _figures_by_estimator(by_estimator) for key, by_estimator in stored["folds"].items()},
@@ -185,6 +224,16 @@ def _shift(stored: Mapping[str, Any] | None) -> ShiftTest | None:
         unknown=stored["unknown"],
         alarms=tuple(stored["alarms"]),
     )
+
+
+def _volatility(stored: Mapping[str, Any] | None) -> LossFigures | None:
+    if stored is None:
+        return None
+    gains = {
+        estimator: {simple: MeanTest(**test) for simple, test in tests.items()}
+        for estimator, tests in stored["gains"].items()
+    }
+    return LossFigures(**{**stored, "simple": tuple(stored["simple"]), "gains": gains})
 
 
 def _figures_by_estimator(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Figures]:

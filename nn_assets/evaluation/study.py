@@ -16,6 +16,8 @@ from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.replay import BuyAndHold, GroupsOf, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
+from nn_assets.evaluation.volatility_figures import VolatilityTrack, loss_figures, volatility_study_figures
+from nn_assets.evaluation.volatility_verdict import volatility_look, volatility_verdict, without_trading
 from nn_assets.features.labels import Labels
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.learning.refresh import RefreshCheck
@@ -92,6 +94,7 @@ class Study:
     labels: Mapping[int, Labels]  # as known in each stretch of sessions, by the row of its last one
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
     no_markov: Mapping[str, str] = field(default_factory=dict)  # month to why the rules name regimes of it all the same
+    volatility: VolatilityTrack | None = None  # the record, where the label is a volatility: no book is replayed
 
     def labels_known_at(self, row: int) -> Labels:
         """The labels realised by a row, as known at its session's close."""
@@ -309,24 +312,66 @@ def judge_figures(
     judged: list[MonthVerdict] = []
     for month, figures in figures_by_month.items():
         if month < terms.first_look:
-            judged.append(MonthVerdict(month, figures, NOT_A_LOOK, None))
+            judged.append(MonthVerdict(month, figures, unjudged(NOT_A_LOOK, figures), None))
             continue
         taken = [entry.look for entry in judged if entry.look is not None]
-        judged_looks = [*taken, look_of(figures, month, estimator)]
+        judged_looks = [*taken, _look(figures, month, estimator)]
         others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, judged_looks))]
         before = sorted([*others, *taken], key=lambda look: look.month)
-        new_verdict = verdict(figures, before, month, estimator=estimator, released=terms.released)
+        if figures.volatility is None:
+            new_verdict = verdict(figures, before, month, estimator=estimator, released=terms.released)
+        else:
+            new_verdict = volatility_verdict(figures, before, month, estimator=estimator)
         if terms.in_sample_until is not None:
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
             new_verdict = replace(new_verdict, reason=new_verdict.reason + marked)
-        look = look_of(figures, month, estimator, allows_trading=new_verdict.allows_trading)
+        look = _look(figures, month, estimator, allows_trading=new_verdict.allows_trading)
         judged.append(MonthVerdict(month, figures, new_verdict, look))
     return tuple(judged)
+
+
+def unjudged(why: Verdict, figures: StudyFigures) -> Verdict:
+    """That nothing was judged, by what the label is judged by."""
+    return why if figures.volatility is None else without_trading(why, figures.volatility)
+
+
+def _look(figures: StudyFigures, month: str, estimator: str, *, allows_trading: bool = False) -> Look:
+    """What a look sees, by what the label is judged by."""
+    if figures.volatility is not None:
+        return volatility_look(figures.volatility, month, estimator)
+    return look_of(figures, month, estimator, allows_trading=allows_trading)
+
+
+def figures_of_volatility(
+    strategy: Strategy,
+    sessions_per_year: int,
+    track: StudyTrack,
+    volatility: VolatilityTrack,
+    labels: Labels,
+    terms: Terms,
+) -> StudyFigures:
+    """The figures of forecasts of a volatility, as far as the labels, the track's first rows, are realised."""
+    counted = np.ones(len(track.sessions), dtype=np.bool_)
+    if terms.in_sample_until is not None:
+        counted &= np.asarray(track.sessions > terms.in_sample_until)
+    horizon, bars = strategy.label.horizon_sessions, len(labels.targets)
+    realised = np.isfinite(labels.targets) & counted[:bars, None]
+    return volatility_study_figures(
+        loss_figures(volatility, labels, track.realised_row, horizon, counted),
+        {name: int((np.isfinite(made[:bars]) & realised).sum()) for name, made in volatility.forecasts.items()},
+        horizon=horizon,
+        sessions_per_year=sessions_per_year,
+        symbols=track.breadth,
+        trials=terms.trials,
+    )
 
 
 def _figures_of(strategy: Strategy, sessions_per_year: int, study: Study, month: str, terms: Terms) -> StudyFigures:
     last_row = int(np.flatnonzero(study.track.months == month)[-1])
     labels = study.labels_known_at(last_row)
+    if study.volatility is not None:
+        track = study.track.until(last_row)
+        return figures_of_volatility(strategy, sessions_per_year, track, study.volatility, labels, terms)
     known = study.track.until(last_row).labelled(labels.targets, labels.returns, labels.ranked_against)
     cut = replace(known, regimes=None, training_share=None)
     return _figures(strategy, sessions_per_year, cut, terms, study.costs(last_row), by_fold=False)

@@ -19,8 +19,16 @@ from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, look_levels, per_trial_level
 
-Kind = Literal["leak alarm", "no edge found", "edge found", "signal found", "cannot tell"]
-Statistic = Literal["rank IC", "AUC"]
+Kind = Literal[
+    "leak alarm",
+    "no edge found",
+    "edge found",
+    "signal found",
+    "cannot tell",
+    "forecasts volatility better",
+    "does not forecast volatility better",
+]
+Statistic = Literal["rank IC", "AUC", "QLIKE", "Brier score"]
 
 POWER = 0.80
 DEFLATED_SHARPE_NEEDED = 0.95
@@ -80,7 +88,8 @@ class Verdict:
 
     ``sessions_needed`` is set where the record cannot tell and more of it would; ``interval_low`` and ``_high`` are
     the values of the statistic that no look has ruled out, together at 95% on each side. ``unreleased_alarms`` has the
-    leak alarms by name; ``released`` has a sentence for each that a person released.
+    leak alarms by name; ``released`` has a sentence for each that a person released. ``comparison`` says how forecasts
+    of a volatility compare with the simple ones, which is then the phrase.
     """
 
     kind: Kind
@@ -97,10 +106,13 @@ class Verdict:
     smallest_effect_derivation: str = ""
     unreleased_alarms: Mapping[str, str] = field(default_factory=dict)
     released: tuple[str, ...] = ()
+    comparison: str = ""
 
     @property
     def phrase(self) -> str:
         """The verdict as it is printed: 'cannot tell: 412 more sessions needed'."""
+        if self.comparison:
+            return self.comparison
         if self.sessions_needed is not None:
             return f"{self.kind}: {self.sessions_needed:,} more sessions needed"
         if self.kind != "cannot tell" or self.look is None:
@@ -136,6 +148,14 @@ def look_of(figures: StudyFigures, month: str, estimator: str, *, allows_trading
         return Look(month, 0)
     excess = None if test.estimate is None else test.estimate - _chance(figures)
     return Look(month, test.sessions, excess, test.standard_error, test.degrees, allows_trading)
+
+
+def levels_of(looks: Sequence[Look], trials: int, sessions_per_year: int) -> tuple[float, ...]:
+    """One-sided level of one of some trials at each look, by :func:`~nn_assets.evaluation.spending.look_levels`."""
+    counted = [_month_number(look.month) for look in looks]
+    months = [number - counted[0] for number in counted]
+    sessions = [look.sessions if look.decides else 0 for look in looks]
+    return look_levels(months, sessions, trials, sessions_per_year / 12.0)
 
 
 def _month_number(month: str) -> int:
@@ -234,10 +254,7 @@ class _Judge:
         self.deflated = None if self.judged is None else self.judged.deflated_sharpe
 
     def _levels(self, trials: int) -> tuple[float, ...]:
-        counted = [_month_number(look.month) for look in self.looks]
-        months = [number - counted[0] for number in counted]
-        sessions = [look.sessions if look.decides else 0 for look in self.looks]
-        return look_levels(months, sessions, trials, self.figures.sessions_per_year / 12.0)
+        return levels_of(self.looks, trials, self.figures.sessions_per_year)
 
     def _bounds(self) -> tuple[float, float]:
         """Ends of the interval that no look rules out, as excesses over chance; infinite where none says."""

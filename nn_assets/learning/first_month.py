@@ -26,14 +26,15 @@ def first_model_month(strategy: Strategy) -> str:
 def first_month_from(strategy: Strategy, day: date) -> str:
     """The same month, had history started on some day.
 
-    Of refits every so many days, the first month that begins with a model in force.
+    Of refits every so many days, the first month that begins with a model in force; with
+    ``walk_forward.partial_months`` the month of the first refit.
     """
     steps = strategy.walk_forward
     if steps.refit_every_days is None:
         span = _WARM_UP_MONTHS + steps.training_months + steps.validation_months + steps.calibration_months
         return str(pd.Period(day, freq="M") + span)
     refit = first_refit_day(strategy, day)
-    return str(pd.Period(refit, freq="M") + int(refit.day > 1))
+    return str(pd.Period(refit, freq="M") + int(refit.day > 1 and not steps.partial_months))
 
 
 def first_refit_day(strategy: Strategy, day: date) -> date:

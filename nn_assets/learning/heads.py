@@ -64,6 +64,10 @@ class Head(ABC):
     def forecast_of(self, outputs: torch.Tensor) -> torch.Tensor:
         """As ``forecast``, differentiable."""
 
+    def share(self, forecasts: FloatArray) -> FloatArray:
+        """Forecasts as numbers between 0 and 1, as they are stored, same shape: probabilities as they are."""
+        return forecasts
+
     @abstractmethod
     def constant(self, residuals: FloatArray) -> float:
         """The constant that, added to outputs, has the least mean loss; of targets less outputs, (samples,)."""
@@ -177,6 +181,11 @@ class _Volatility(Head):
 
     def forecast_of(self, outputs: torch.Tensor) -> torch.Tensor:
         return (outputs * 0.5).exp()
+
+    def share(self, forecasts: FloatArray) -> FloatArray:
+        """As v / (1 + v) of the variance v: the logit of what is stored is the log of the variance."""
+        variance = forecasts**2
+        return variance / (1.0 + variance)
 
     def constant(self, residuals: FloatArray) -> float:
         highest = float(residuals.max())

@@ -50,9 +50,9 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
     -------
     Forecasts
         On the rows asked for, uncalibrated. A symbol without features on a row has no forecast on it, nor has one
-        whose window lacks more rows than the model may step over. A model that learned volatility forecasts it beside,
-        as v / (1 + v) of the variance v in units of the recent one. Bit for bit the same whether a session is asked for
-        alone or with others.
+        whose window lacks more rows than the model may step over. A model that learned volatility, as its label or
+        beside it, forecasts v / (1 + v) of the variance v in units of the recent one. Bit for bit the same whether a
+        session is asked for alone or with others.
 
     Raises
     ------
@@ -72,10 +72,11 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
         return no_forecasts(cube.sessions[:0], cube.symbols, _names(model))
     windows = model_windows(model, cube, rows)
     estimates = estimate(model.estimators, windows, rows)
+    for name, forecasts in estimates.probability.items():
+        estimates.probability[name] = model.estimators.head.share(forecasts)
     if model.volatility is not None:
         of_volatility = estimate(model.volatility, windows, rows)
-        variance = of_volatility.probability[TRADED] ** 2
-        estimates.probability[VOLATILITY] = variance / (1.0 + variance)
+        estimates.probability[VOLATILITY] = model.volatility.head.share(of_volatility.probability[TRADED])
         estimates.dispersion[VOLATILITY] = of_volatility.dispersion[TRADED]
     return _on_axis(model, cube, rows, estimates)
 

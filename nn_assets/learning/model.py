@@ -415,6 +415,6 @@ def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
             "symbol": symbols.take(np.tile(judged.columns[kept], kinds)).array,
             "session": pd.DatetimeIndex(np.tile(sessions.to_numpy(), kinds)).as_unit("ns"),
             "estimator": pd.Series([name for name in names for _ in range(count)], dtype="str"),
-            "probability": np.concatenate([judged.probability[name][kept] for name in names]),
+            "probability": np.concatenate([task.head.share(judged.probability[name][kept]) for name in names]),
         }
     )

@@ -2,7 +2,7 @@
 
 A refit is named by the day from which its model is used: 'YYYY-MM' for the first of a month, else 'YYYY-MM-DD'. A
 month's partition names the model that is in force as it begins, and those of the refits that begin in it: of a grid of
-30 days none, one or two.
+30 days none, one or two. The first month may begin without one, where the walk says so (``partial_months``).
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ class MonthlyRefits(Refits):
 
 @dataclass(frozen=True)
 class DailyRefits(Refits):
-    """Refits every so many days from a first one on; the first month that can have a model begins with one in force."""
+    """Refits every so many days from a first one on.
+
+    The first month that can have a model begins with one in force, or has the first one begin in it.
+    """
 
     first_month: str
     first_day: date
@@ -97,7 +100,7 @@ class DailyRefits(Refits):
                 month=month,
             )
         first, starts = pd.Timestamp(self.first_day), pd.Timestamp(month)
-        before = (starts - first).days // self.every
+        before = max(0, (starts - first).days // self.every)  # none before the first, of a month that begins with it
         step = pd.Timedelta(days=self.every)
         days = (first + number * step for number in count(before))
         ends = starts + pd.DateOffset(months=1)
@@ -115,3 +118,12 @@ def refits_of(strategy: Strategy) -> Refits:
         return MonthlyRefits(first_month, steps.refit_every_months)
     first_day = first_refit_day(strategy, strategy.market.history_starts)
     return DailyRefits(first_month, first_day, steps.refit_every_days)
+
+
+def used_rows(strategy: Strategy, sessions: pd.DatetimeIndex, month: str) -> slice:
+    """Rows of the sessions of a month that can have a model: all of them, but for those before the very first refit."""
+    rows = forecast_rows(sessions, month)
+    if not strategy.walk_forward.partial_months or month != first_model_month(strategy):
+        return rows
+    first = first_refit_day(strategy, strategy.market.history_starts)
+    return slice(min(rows.stop, max(rows.start, int(sessions.searchsorted(pd.Timestamp(first))))), rows.stop)

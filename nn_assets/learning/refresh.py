@@ -81,7 +81,9 @@ def check_refresh(
         )
         losses = [log_loss(calibration.apply(score[finite]), targets[finite]) for score in (new, old)]
     else:
-        losses = [head.mean_loss(2.0 * np.log(ratio[finite]), targets[finite]) for ratio in (new, old)]
+        losses = [
+            head.mean_loss(np.log(share / (1.0 - share)), targets[finite]) for share in (new[finite], old[finite])
+        ]
     accepted = losses[0] <= losses[1] * (1.0 + tolerance)
     relation = "not worse than" if accepted else "worse than"
     reason = f"loss {losses[0]:.4f} is {relation} {losses[1]:.4f} of the model in force (tolerance {tolerance:.0%})"

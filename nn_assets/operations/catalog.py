@@ -15,6 +15,7 @@ from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.operations.plugins import fault_of_names, fault_of_own_settings, prepare
 from nn_assets.operations.strategy_files import load_strategy
+from nn_assets.session.horizon_in_session import horizon_fault
 from nn_assets.session.regime_naming import short_training_fault
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import declared_names, line_of_key
@@ -156,6 +157,7 @@ def _read(file: Path) -> dict[str, StrategyFile | LeftOut]:
         _require_features(strategy, file)
         _require_unseen(strategy, file)
         _require_training_of_regimes(strategy, file)
+        _require_horizon_in_session(strategy, file)
     except SettingsError as fault:
         return dict.fromkeys(names or declared_names(file) or [file.stem], LeftOut((file,), _naming(file, fault)))
     return {strategy.name: StrategyFile(strategy, file)}
@@ -195,6 +197,13 @@ def _require_training_of_regimes(strategy: Strategy, file: Path) -> None:
     fault = short_training_fault(strategy)
     if fault is not None:
         raise _placed(fault, file, ("regimes", "model"))
+
+
+def _require_horizon_in_session(strategy: Strategy, file: Path) -> None:
+    """Refuse a horizon that no label of a flat book is realised within, with the file and the line."""
+    fault = horizon_fault(strategy)
+    if fault is not None:
+        raise _placed(fault, file, tuple(str(fault.where["key"]).split(".")))
 
 
 def _require_features(strategy: Strategy, file: Path) -> None:

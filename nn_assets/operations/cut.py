@@ -214,7 +214,7 @@ class Cut:
         strategy = self.facts.strategy
         rate = cash_rates(strategy.market, self.sessions) / self.facts.sessions_per_year
         missing = strategy.features.max_missing_bars_fraction
-        variance = strategy.portfolio.volatility != "ewma"
+        variance = strategy.portfolio.volatility != "ewma" or strategy.of_no_direction
         total = self.panel.total_return()
         made = make_labels(total, strategy.label, rate, self.members, missing, variance=variance)
         if strategy.decisions is None or strategy.decisions.overnight == "held":

@@ -12,6 +12,7 @@ from nn_assets.market.facts.intraday import first_known
 from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.settings import Strategy
+from nn_assets.settings.sections import NO_DIRECTION
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -50,8 +51,15 @@ def refuse_live(strategy: Strategy) -> None:
     Raises
     ------
     DecisionError
-        The strategy decides within the session.
+        The strategy decides within the session, or its label is a volatility.
     """
+    if strategy.of_no_direction:
+        raise DecisionError(
+            expected="a strategy whose label says what a position earns",
+            found=f"label.kind {strategy.label.kind}: it does not trade, since {NO_DIRECTION}",
+            remedy=f"nn-assets study --strategy {strategy.name}; for live rounds state a label with a direction",
+            strategy=strategy.name,
+        )
     if strategy.decisions is not None:
         raise DecisionError(
             expected="a strategy that decides once a session",

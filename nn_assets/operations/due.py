@@ -62,9 +62,10 @@ def retraining_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
     if strategy.walk_forward.refit_every_days is None:
         return due
     day = f"{moment.tz_convert(timezone_of(strategy.market.calendar)):%Y-%m-%d}"
-    if day == due.partition:
+    refits = refits_of(strategy).in_force(month)
+    if day == due.partition and refits[0] <= day:  # else the very first refit begins within the month
         return due
-    if day in refits_of(strategy).in_force(month):
+    if day in refits:
         return Due(f"{strategy.name}:refit:{day}", due.partition)
     return f"no month and no refit of {strategy.name} begins on {day}"
 

@@ -32,7 +32,7 @@ _OF_LABELS = """## Labels
 `label.kind`; its own settings go under `label.settings`. A *relative* one compares a name with the others of its
 session: its books are dollar-neutral. *Learned* is a sign by cross-entropy on logits, a value by squared error in units
 of its own recent deviation, or a volatility by QLIKE on the log of its variance. One that is not *traded* says how much
-a name moves and not in which direction: no strategy can name it, and `make_labels` makes it.
+a name moves and not in which direction: a strategy that names it is studied, and takes no position.
 """
 _OF_NETWORKS = f"""## Networks
 

@@ -21,21 +21,24 @@ from nn_assets.arrays import FloatArray
 from nn_assets.errors import ShortFoldError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import Comparison, compare
+from nn_assets.features.catalogue import STANDARD
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.first_month import first_model_month, first_refit_day, training_key
-from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast_members
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.momentum import RETURN_FEATURES
-from nn_assets.learning.networks import NETWORKS, levels_read
+from nn_assets.learning.networks import NETWORKS, has_steps, levels_read
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
+from nn_assets.learning.refits import used_rows
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import DueFold, due_folds, fold_data
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.models.training import time_left
 from nn_assets.operations.models.tried import record_tried
 from nn_assets.operations.pages import caveats_of, market_label, write_page
+from nn_assets.operations.plugins import prepare
 from nn_assets.operations.strategy_files import make_strategy
+from nn_assets.plugins import find
 from nn_assets.reports.comparison_page import comparison_page
 from nn_assets.settings import LearningSettings, Strategy, WalkForwardSettings
 
@@ -74,6 +77,7 @@ class NetworksCompared:
     months: tuple[str, str]
     seconds: Mapping[str, float]  # that each one's fits took; 0 where its models were in the store
     trials: int  # that this comparison put on record
+    dense: tuple[str, ...] = ()  # networks that learned from dense targets
     searched: bool = False  # whether the strategy has a search, which is left out here
 
 
@@ -104,19 +108,37 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
 
     A network has its own settings where the strategy names it, and their defaults where not. The chart reader draws
     candles where the strategy's features are those of candles, and else takes the table of features as its image.
-    All begin with fresh weights.
+    All begin with fresh weights. With dense targets a network that has no output at each step learns plain ones.
+
+    Raises
+    ------
+    SettingsError
+        A network is not registered, or cannot be built with the strategy's other settings.
+    PluginError
+        A network of a plug-in breaks its contract.
     """
-    learning, chosen = strategy.learning, tuple(networks or NETWORKS)
+    learning = strategy.learning
+    chosen = tuple(networks) or NETWORKS.offered(find(plugin).top for plugin in strategy.plugins)
+    whole_candles = tuple(strategy.features.names) == CANDLE_FEATURES and not strategy.features.select
     made = {}
     for number, name in enumerate(chosen):
         NETWORKS.require(name, "learning.network")
         own = dict(learning.network_settings) if name == learning.network else {}
-        if name == "candlestick" and not own and tuple(strategy.features.names) != CANDLE_FEATURES:
+        if name == "candlestick" and not own and not whole_candles:
             own = {"image": "table"}
         beside = simple_of(strategy) if number == 0 else ("linear",) * learning.residual
         changes = {"network": name, "network_settings": own, "baselines": beside, "warm_start": False}
-        # what a search would choose of one network says nothing of the others
-        made[name] = strategy.model_copy(update={"learning": _changed(learning, changes), "search": None})
+        made[name] = _sound(strategy, {**changes, "dense_targets": False})
+        if learning.dense_targets and has_steps(made[name].learning, len(strategy.features.names or STANDARD)):
+            made[name] = _sound(strategy, changes)
+    return made
+
+
+def _sound(strategy: Strategy, changes: Mapping[str, Any]) -> Strategy:
+    """The strategy with another network, held to its contract: before hours of fits, of which its own could fail."""
+    # what a search would choose of one network says nothing of the others
+    made = strategy.model_copy(update={"learning": _changed(strategy.learning, changes), "search": None})
+    prepare(made)
     return made
 
 
@@ -146,7 +168,9 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     ShortFoldError
         The history is too short for one fold.
     SettingsError
-        A network is not registered.
+        A network is not registered, or cannot be built with the strategy's other settings.
+    PluginError
+        A network of a plug-in breaks its contract.
     PublicationError
         No bars are published.
     """
@@ -182,6 +206,7 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         (months[0], months[-1]),
         seconds,
         len(history.stores.ledger.read("trials", history.strategy.name)) - before,
+        tuple(name for name, candidate in strategies.items() if candidate.learning.dense_targets),
         searched,
     )
 
@@ -277,7 +302,7 @@ def _labels(history: History) -> tuple[FloatArray, FloatArray]:
 def _rows(history: History, months: Sequence[str]) -> Any:
     """Sessions that count: out of sample, and after what one choice over all folds has seen."""
     rows = np.zeros(len(history.axis), dtype=bool)
-    rows[forecast_rows(history.axis, months[0]).start :] = True
+    rows[used_rows(history.strategy, history.axis, months[0]).start :] = True
     until = history.strategy.learning.knows_until
     return rows if until is None else rows & np.asarray(history.axis > pd.Timestamp(until))
 
@@ -307,6 +332,8 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Members", f"{learning.ensemble} an ensemble, {seeds}"),
         ("Sizes", f"lookback {learning.lookback}, hidden {learning.hidden}, layers {learning.layers}"),
         ("Epochs", f"at most {learning.maximum_epochs}"),
+        *[("Dense targets", f"{', '.join(compared.dense) or 'none'}; no other has an output at each step")]
+        * learning.dense_targets,
         *[("Search", "left out: every contestant has the configuration that the file states")] * compared.searched,
         ("Trials put on record", str(compared.trials)),
         *(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import pandas as pd
 
 from nn_assets.errors import NnAssetsError
-from nn_assets.learning.first_month import first_model_month, live_start_fault, training_key
+from nn_assets.learning.first_month import first_model_month, first_refit_day, live_start_fault, training_key
 from nn_assets.market.calendar.sessions import timezone_of
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months, recorded_months
@@ -105,6 +105,8 @@ def goes_on_with(strategy: Strategy, waiting: Sequence[pd.Timestamp], models: Mo
 def history_too_short(facts: StoredFacts) -> Due | None:
     """That no month of the history can have a model, and which bars to bring; None where one can."""
     strategy, first = facts.strategy, pd.Period(first_model_month(facts.strategy), "M")
+    if strategy.walk_forward.partial_months and (short := _ends_before_its_first_refit(facts)) is not None:
+        return short
     today = now_utc().tz_convert(timezone_of(strategy.market.calendar)).tz_localize(None).to_period("M")
     last = last_configured_session(strategy.market)
     if first <= (today if last is None else min(today, last.to_period("M"))):
@@ -116,6 +118,21 @@ def history_too_short(facts: StoredFacts) -> Due | None:
         f"{training_key(strategy)}",
         f"bring bars from {needed} or earlier on, set market.history_starts there, then nn-assets check --strategy "
         f"{strategy.name}",
+    )
+
+
+def _ends_before_its_first_refit(facts: StoredFacts) -> Due | None:
+    """The same of a history that is stated to end in the month of the first refit, and before it."""
+    strategy, ends = facts.strategy, facts.strategy.market.history_ends
+    starts = strategy.market.history_starts
+    refit = first_refit_day(strategy, starts)
+    if ends is None or ends >= refit:
+        return None
+    return Due(
+        f"a first model can be used from {refit}, later than any session there is: bring a longer history, or shorten "
+        f"{training_key(strategy)}",
+        f"bring bars from {starts - (refit - ends)} or earlier on, set market.history_starts there, then "
+        f"nn-assets check --strategy {strategy.name}",
     )
 
 

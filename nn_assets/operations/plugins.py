@@ -70,6 +70,7 @@ def prepare(strategy: Strategy) -> None:
         _missing("broker", "execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
         _unknown_feature(strategy, offered),
         _without_series(strategy),
+        _without_market(strategy),
         _unread_series(strategy, offered),
         _missing("label", "label.kind", (strategy.label.kind,), LABELS.offered(tops)),
         _missing("constraint", "portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.brought_by(tops)),
@@ -99,7 +100,7 @@ def fault_of_names(strategy: Strategy) -> SettingsError | None:
     fault = _unknown_feature(strategy, (*CATALOGUE.own, *sorted(brought)))
     if fault is not None or brought:
         return fault
-    return _without_series(strategy) or _unread_series(strategy, CATALOGUE.own)
+    return _without_series(strategy) or _without_market(strategy) or _unread_series(strategy, CATALOGUE.own)
 
 
 def fault_of_own_settings(strategy: Strategy) -> SettingsError | None:
@@ -172,6 +173,27 @@ def _without_series(strategy: Strategy) -> SettingsError | None:
     entries = [CATALOGUE[name] for name in settings.names if name in CATALOGUE]
     faults = (fault_of_series(entry, settings.series, settings.factors) for entry in entries)
     return next((fault for fault in faults if fault is not None), None)
+
+
+def _without_market(strategy: Strategy) -> SettingsError | None:
+    """The fault of a feature that the strategy names without the market that it reads, or of one that is no symbol."""
+    symbol, symbols = strategy.features.market_symbol, strategy.market.symbols
+    if symbol is not None and symbols and strategy.universe is None and symbol not in symbols:
+        return SettingsError(
+            expected="features.market_symbol among market.symbols",
+            found=symbol,
+            remedy=f"{did_you_mean(symbol, symbols)}add it to market.symbols, or correct features.market_symbol",
+            key="features.market_symbol",
+        )
+    needs = [name for name in strategy.features.names if name in CATALOGUE and CATALOGUE[name].needs_market]
+    if symbol is not None or not needs:
+        return None
+    return SettingsError(
+        expected=f"a market symbol for the feature {needs[0]}",
+        found="none",
+        remedy="set features.market_symbol, or leave the feature out",
+        key="features.market_symbol",
+    )
 
 
 def _missing(kind: str, key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
@@ -275,7 +297,8 @@ def _require_network(learning: LearningSettings, features: Sequence[str], tops: 
     if NETWORKS.top_of(learning.network) is not None:
         entry = network_of(learning.network)
         _require_version("network", learning.network, *entry.roots)
-        _once((entry.build, learning.model_dump_json()), partial(require_sound_network, learning))
+        asked = entry.build, learning.model_dump_json(), tuple(features)
+        _once(asked, partial(require_sound_network, learning, names=features))
 
 
 def _require_no_selection(strategy: Strategy) -> None:

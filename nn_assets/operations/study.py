@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.costs.model import CostModel
@@ -23,11 +24,15 @@ from nn_assets.evaluation.study import (
     Terms,
     judge_months,
     run_study,
+    unjudged,
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
+from nn_assets.evaluation.volatility_figures import WITHOUT_DIRECTION
+from nn_assets.evaluation.volatility_study import run_volatility_study
+from nn_assets.features.labels import label_kind
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.refits import used_rows
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
@@ -69,6 +74,7 @@ class StudyResult:
     months: tuple[MonthVerdict, ...]
     material: StudyMaterial
     terms: Terms
+    horizon: str = ""  # of a label in hours or in decision bars, as it is told
 
     @property
     def trials(self) -> int:
@@ -91,6 +97,8 @@ class StudyResult:
     @property
     def leak_alarm(self) -> Judged:
         """Whether no figure is too good to be true, but those that a person released."""
+        if self.study.volatility is not None:
+            return Judged("no_leak_alarm", None, f"{WITHOUT_DIRECTION}, nor an accuracy, rank IC or Sharpe ratio")
         alarms = self.unreleased_alarms
         text = "; ".join([*map(str, alarms), *self.last.verdict.released])
         finding = text or ("no alarm" if self.measured else "no forecast has a realised label")
@@ -102,7 +110,8 @@ class StudyResult:
         """The newest verdict; where no month of the record has ended, that none was taken."""
         if self.months:
             return self.months[-1]
-        return MonthVerdict(str(self.study.track.months[-1]), self.study.figures, NO_MONTH_ENDED, None)
+        figures = self.study.figures
+        return MonthVerdict(str(self.study.track.months[-1]), figures, unjudged(NO_MONTH_ENDED, figures), None)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -116,6 +125,10 @@ class StudyResult:
             "sessions": len(self.study.rows),
             "trials": self.trials,
         }
+        if self.horizon:
+            figures["horizon"] = self.horizon
+        if self.study.figures.volatility is not None:
+            return figures | self.study.figures.volatility.flat()
         if late := self.study.replays[TRADED].late_decisions:
             figures["late_decisions"] = late
         for name, of_name in self.study.figures.total.items():
@@ -162,27 +175,35 @@ def study_until(history: History, months: list[str], run_id: str, tell: Progress
     needed_months = _months_until(history, months[-1])
     refreshed = refreshed_forecasts(history, needed_months, tell)
     material = _material_of(history, needed_months, refreshed)
-    judgeable = _months_to_judge(strategy.market.calendar, material, months)
+    judgeable = _months_to_judge(strategy, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
         rows = [earlier_ground.to_row() for earlier_ground in earlier]
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=OTHER_BARS)
     terms = _terms(history, ground, judgeable or months)
-    study = run_study(strategy, history.sessions_per_year, material, terms, tell)
+    run = run_volatility_study if strategy.of_no_direction else run_study
+    study = run(strategy, history.sessions_per_year, material, terms, tell)
     put_in_force_before_live(history, refreshed, run_id)
-    leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
+    if not strategy.of_no_direction:
+        leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
-    result = StudyResult(study, judged, material, terms)
+    result = StudyResult(study, judged, material, terms, strategy.horizon_text if strategy.horizon_in_bars else "")
     _record(history, result, ground, run_id)
     return result
 
 
-def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) -> list[str]:
-    """Those of the months asked for that have ended, and the last one that has, where one asked for has not."""
-    last = material.sessions[-1]
-    following = f"{next_session(calendar, last):%Y-%m}"
-    ended = sorted({month for month in material.month_by_row if month and month < following})
+def _months_to_judge(strategy: Strategy, material: StudyMaterial, months: list[str]) -> list[str]:
+    """Those of the months asked for that have ended, and the last one that has, where one asked for has not.
+
+    With ``walk_forward.partial_months`` the month that the history is stated to end in has ended with it. Where that
+    end moves on, the month is looked at again, which counts as a look of its own.
+    """
+    last, market = material.sessions[-1], strategy.market
+    following = next_session(market.calendar, last)
+    at_end = market.history_ends is not None and following.normalize() > pd.Timestamp(market.history_ends)
+    partly = strategy.walk_forward.partial_months and at_end
+    ended = sorted({month for month in material.month_by_row if month and (partly or month < f"{following:%Y-%m}")})
     return sorted(
         {max(before) for month in months if (before := [ended_month for ended_month in ended if ended_month <= month])}
     )
@@ -217,10 +238,12 @@ def _months_until(history: History, last_month: str) -> list[str]:
 
 def _material_of(history: History, needed_months: list[str], refreshed: RefreshedForecasts) -> StudyMaterial:
     strategy = history.strategy
-    forecasts = calibrate_forecasts(history, refreshed.forecasts)
+    forecasts = refreshed.forecasts
+    if label_kind(strategy.label).learns != "volatility":  # which has no probability to be calibrated
+        forecasts = calibrate_forecasts(history, forecasts)
     month_by_row = [""] * len(history.axis)
     for month in needed_months:
-        rows = forecast_rows(history.axis, month)
+        rows = used_rows(strategy, history.axis, month)
         month_by_row[rows] = [month] * (rows.stop - rows.start)
     costs = costs_in_force(history.stores.ledger, strategy.name)
     models: dict[str | None, CostModel] = {}
@@ -238,7 +261,7 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
             in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.session_count] if model_id]
             cut = stretch.cut
-            references = drift_references(history, cut.cube, cut.members, in_force)
+            references = {} if strategy.of_no_direction else drift_references(history, cut.cube, cut.members, in_force)
             groups = groups_by_row(history, cut.market, forecasts.model_ids)
             yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references, groups, timing)
 
@@ -384,6 +407,13 @@ def settings_version(strategy: Strategy) -> dict[str, Any]:
     return {"settings_hash": strategy.content_hash(), "settings": strategy.behaviour(), "known_at": _EPOCH}
 
 
+def _no_book() -> pd.DataFrame:
+    """Daily results where nothing was replayed."""
+    numbers = {name: pd.Series(dtype=np.float64) for name in ("net_return", "gross_return", "turnover")}
+    day = {"session": pd.Series(dtype="datetime64[ns]"), "track": pd.Series(dtype="str")}
+    return pd.DataFrame(day | numbers)
+
+
 def track_frames(study: Study, months: list[str]) -> dict[str, pd.DataFrame]:
     """Daily results of every estimator and the yardstick, one frame for each month."""
     tracks = study.track
@@ -402,5 +432,5 @@ def track_frames(study: Study, months: list[str]) -> dict[str, pd.DataFrame]:
             )
             for name, track in tracks.tracks.items()
         ]
-        frames[month] = pd.concat(parts, ignore_index=True)
+        frames[month] = pd.concat(parts, ignore_index=True) if parts else _no_book()
     return frames

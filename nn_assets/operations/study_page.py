@@ -40,6 +40,7 @@ from nn_assets.operations.study import StudyResult, study_until
 from nn_assets.reports.page import Plot, StudyPage, demo_page, study_page
 from nn_assets.reports.plots import calibration_curve, equity_and_drawdown, positions_over_time, rolling_rank_ic
 from nn_assets.settings import Strategy
+from nn_assets.settings.sections import NO_DIRECTION
 from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.publication import Publication
@@ -69,6 +70,8 @@ _CAPTIONS = {
 def study_plots(result: StudyResult) -> dict[str, bytes]:
     """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name."""
     study = result.study
+    if study.volatility is not None:
+        return {}  # no book, and no rank of a direction
     rows = slice(study.rows[0], study.rows[-1] + 1)
     tracks = study.track
     weights = np.array([session_round.decision.target_weight for session_round in study.replays[TRADED].rounds])
@@ -113,10 +116,7 @@ def keep_study(
             *_searched(history),
             ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
-            *_stops_and_premium(strategy, result),
-            *_volatility(result),
-            *_within_the_session(strategy, result),
-            *_financing(strategy, result),
+            *_of_the_book(strategy, result),
             *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
             *_novelty(history, result, load_model(history.stores, models[-1])),
@@ -130,6 +130,18 @@ def keep_study(
         "importance": importance,
     }
     write_record(_kept_study(history), kept)
+
+
+def _of_the_book(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """What the network's replay says of itself; that there is none where the label has no direction."""
+    if result.study.volatility is not None:
+        return [["Book", f"none: {NO_DIRECTION}"]]
+    return [
+        *_stops_and_premium(strategy, result),
+        *_volatility(result),
+        *_within_the_session(strategy, result),
+        *_financing(strategy, result),
+    ]
 
 
 def _importance(history: History, result: StudyResult, log: logging.Logger) -> dict[str, Any]:
@@ -165,9 +177,7 @@ def _within_the_session(strategy: Strategy, result: StudyResult) -> list[list[st
 
 def _label_text(strategy: Strategy) -> str:
     own = "".join(f", {key} {value}" for key, value in strategy.label.settings.items())
-    return (
-        f"{strategy.label.kind}{own}, {strategy.label.horizon_sessions} sessions, fills at {strategy.label.execution}"
-    )
+    return f"{strategy.label.kind}{own}, {strategy.horizon_text}, fills at {strategy.label.execution}"
 
 
 def _volatility(result: StudyResult) -> list[list[str]]:
@@ -399,6 +409,7 @@ def study_sheet(history: History) -> StudyPage:
         verdict=Verdict(**kept["verdict"]),
         figures=StudyFigures.from_dict(kept["figures"]),
         label=market_label(strategy),
+        horizon=strategy.horizon_text,
         facts=[
             *((name, value) for name, value in kept["facts"]),
             ("Rows in quarantine", quarantine_text(len(quarantine), len(of_details))),

@@ -21,6 +21,7 @@ from nn_assets.portfolio.breakers import (
     trading_state_control,
 )
 from nn_assets.settings import PortfolioSettings
+from nn_assets.settings.sections import NO_DIRECTION
 
 
 class TradingWord(IntEnum):
@@ -114,6 +115,8 @@ class Situation:
         What is wrong at this moment; a session's own page knows of those of its bars alone.
     stopped : bool
         Whether every round and study is refused, or must not be started: no remedy asks for one then.
+    no_direction : bool
+        Whether the label is a volatility, so that nothing is ever decided.
     """
 
     strategy: str
@@ -141,6 +144,7 @@ class Situation:
     halved: bool = False
     faults: tuple[Fault, ...] = ()
     stopped: bool = False
+    no_direction: bool = False
 
 
 @dataclass(frozen=True)
@@ -267,8 +271,11 @@ def _of_faults(situation: Situation) -> Iterator[_Cause]:
 def _of_controls(situation: Situation) -> Iterator[_Cause]:
     yield from _of_switch(situation)
     yield from _of_breakers(situation)
-    if situation.session is None:
+    if situation.no_direction:
+        yield _Cause(TradingWord.DOES_NOT_TRADE, NO_DIRECTION)
+    elif situation.session is None:
         yield _Cause(TradingWord.DOES_NOT_TRADE, "no session was decided yet")
+    if situation.session is None:
         yield from _of_other_settings(situation)
         return
     yield from _of_verdict(situation)

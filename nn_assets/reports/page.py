@@ -30,6 +30,7 @@ from nn_assets.oversight.headline import Headline
 from nn_assets.reports.canvas import png_data_uri
 from nn_assets.reports.sections import SECTIONS, PageKind, section_names
 from nn_assets.reports.tables import ABSENT, day_shown
+from nn_assets.settings.sections import NO_DIRECTION
 
 _FAILED = "<h3>{{ name | replace('_', ' ') | sentence }}</h3>\n<p>This section of a plug-in failed: {{ error }}</p>"
 _WITH_CENTS = 100.0  # dollars below which cents are shown
@@ -39,8 +40,14 @@ _PLAIN = {
     "edge found": "The network predicts better than chance, and trading on it paid after costs.",
     "signal found": "The network predicts better than chance, but it is not shown to pay after costs.",
     "no edge found": "Nothing here beats chance by enough to trade on.",
+    "forecasts volatility better": "The network forecasts volatility better than each of the simple forecasts. It does "
+    f"not trade: {NO_DIRECTION}.",
+    "does not forecast volatility better": "The network is not shown to forecast volatility better than each of the "
+    f"simple forecasts. It does not trade: {NO_DIRECTION}.",
     "cannot tell": "The record holds both chance and an edge worth having: it cannot say which.",
 }
+
+_TONES = {"forecasts volatility better": "signal", "does not forecast volatility better": "no"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class StudyPage:
     verdict: Verdict
     figures: StudyFigures
     label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market', 'Bars from files'
+    horizon: str = ""  # of the strategy's label, as it is told: '5 sessions', '4 hours: 48 bars'
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
     was_on: Sequence[str] = ()  # sentences, one an estimator
     left_out: Sequence[str] = ()  # sentences on estimators fitted without a regime, where that was asked for
@@ -164,10 +172,17 @@ def daily_page(page: DailyPage) -> str:
 def _sheet(page: StudyPage) -> dict[str, object]:
     return {
         "page": page,
-        "plain": _PLAIN[page.verdict.kind],
-        "tone": page.verdict.kind.split()[0],
+        "plain": _plain(page),
+        "tone": _TONES.get(page.verdict.kind, page.verdict.kind.split()[0]),
         "sections": _sections("study", page),
     }
+
+
+def _plain(page: StudyPage) -> str:
+    """What the verdict means, in plain words."""
+    if page.figures.volatility is not None and page.verdict.kind == "cannot tell":
+        return f"The record is too short to tell. It does not trade: {NO_DIRECTION}."
+    return _PLAIN[page.verdict.kind]
 
 
 def _sections(kind: PageKind, page: StudyPage | DailyPage) -> list[Markup]:

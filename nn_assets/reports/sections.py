@@ -21,6 +21,7 @@ from nn_assets.reports.tables import (
     day_shown,
     figure_table,
     fold_table,
+    loss_table,
     regime_table,
     sessions_of,
     shift_table,
@@ -109,7 +110,14 @@ def _where_there_are(what: str) -> Callable[[Any], Contents]:
 
 
 def _figures(page: StudyPage) -> Contents:
-    return {"table": figure_table(page.figures)}
+    return None if page.figures.volatility is not None else {"table": figure_table(page.figures)}
+
+
+def _losses(page: StudyPage) -> Contents:
+    if page.figures.volatility is None:
+        return None
+    header, rows = loss_table(page.figures.volatility)
+    return {"header": header, "rows": rows, "losses": page.figures.volatility}
 
 
 def _folds(page: StudyPage) -> Contents:
@@ -220,6 +228,7 @@ SECTIONS: Registry[Section] = Registry(
     "section",
     {
         "study_figures": Section("study", _figures),
+        "study_losses": Section("study", _losses),
         "study_pictures": Section("study", _where_there_are("plots")),
         "study_folds": Section("study", _folds),
         "study_regimes": Section("study", _regimes),

@@ -12,7 +12,9 @@ import pandas as pd
 from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import PositionStepRows, TargetPositionRows
 from nn_assets.estimators import ESTIMATORS
-from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, StudyFigures
+from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, LossFigures, StudyFigures
+from nn_assets.evaluation.significance import MeanTest
+from nn_assets.evaluation.volatility_figures import SIMPLE_TITLES
 from nn_assets.reports.canvas import NAMES
 
 ABSENT = "\N{EN DASH}"
@@ -138,6 +140,25 @@ def _beats_thresholds(figures: Figures, key: str, better: int) -> bool:
     value = getattr(figures, key)
     bars = [getattr(figures, bar) if isinstance(bar, str) else bar for bar in _THRESHOLDS.get(key, ())]
     return value is None or all(bar is None or better * value > better * bar for bar in bars)
+
+
+def loss_table(losses: LossFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Lay out one row for each estimator and simple forecast: its loss, and what it loses less than each simple one."""
+    header = ("", losses.statistic, *(f"less than {SIMPLE_TITLES.get(name, name)}" for name in losses.simple))
+    rows = []
+    for name in (*(name for name in _ORDER if name in losses.gains), *losses.simple):
+        loss, tests = losses.losses[name], losses.gains.get(name, {})
+        cells = [_gain(tests[simple]) if simple in tests else "" for simple in losses.simple]
+        title = SIMPLE_TITLES.get(name, NAMES.get(name, name))
+        rows.append((title, ABSENT if loss is None else f"{loss:.4f}", *cells))
+    return header, tuple(rows)
+
+
+def _gain(test: MeanTest) -> str:
+    """A gain with its test, or why there is none."""
+    if test.estimate is None or test.t_statistic is None or test.p_value is None:
+        return test.reason
+    return f"{test.estimate:+.4f}, t = {test.t_statistic:.2f}, p = {test.p_value:.3f}"
 
 
 def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

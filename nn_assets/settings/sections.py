@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from nn_assets.errors import did_you_mean
 from nn_assets.estimators import BASELINES
+from nn_assets.settings.horizon import positive_hours
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
@@ -44,6 +45,8 @@ NETWORKS_OF_ITS_OWN = MappingProxyType(
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
+NETWORKS_WITH_STEPS = frozenset({"gru", "lstm", "rnn", "tcn"})
+"""Those of them that have an output at each step of a window, as ``learning.dense_targets`` needs it."""
 KEYS_OF_NETWORKS = MappingProxyType(
     {"candlestick": ("image", "levels"), "tcn": ("kernel",), "transformer": ("heads", "widening")}
 )
@@ -62,8 +65,10 @@ LABELS_OF_ITS_OWN = MappingProxyType(
 """Labels that need no plug-in, and whether each is relative to the other names of its session."""
 LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"})
 """Those of them that no position can be taken by."""
+NO_DIRECTION = "a volatility has no direction; use it for sizes with portfolio.volatility: network"
+"""Why a strategy with one of them does not trade, and what its forecasts are good for."""
 LABELS_TRADED = tuple(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
-"""The others: what ``label.kind`` of a strategy may be without a plug-in."""
+"""The others: what positions are taken by, without a plug-in."""
 LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 """Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
@@ -217,7 +222,7 @@ class FeatureSettings(Section):
 
 def _kind_of_label(kind: Any) -> Any:
     if not isinstance(kind, str):
-        own = ", ".join(LABELS_TRADED)
+        own = ", ".join(LABELS_OF_ITS_OWN)
         raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
             f"one of {own}, or a label that a file named under plugins registers, was expected"
         )
@@ -229,13 +234,28 @@ class LabelSettings(Section):
 
     ``kind`` is ``direction``, ``direction_relative``, ``return_zscored``, ``return_zscored_relative``,
     ``threshold_move`` or one that a file of ``plugins`` registers; ``settings`` are that one's own, as it states them.
+    ``horizon_hours`` states the horizon in hours of trading instead; the strategy makes ``horizon_sessions`` of them,
+    and no record has them.
+    ``log_realised_volatility`` and ``volatility_move`` are studied and judged, and take no position.
     """
 
     kind: Annotated[MemberName, BeforeValidator(_kind_of_label)] = "direction"
     settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     horizon_sessions: Count = 5
+    horizon_hours: NeverCounts[Annotated[float | None, BeforeValidator(positive_hours)]] = Field(
+        default=None, exclude=True
+    )
     execution: Literal["next_open", "next_close"] = "next_close"
     execution_lag_sessions: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _horizon_is_stated_once(self) -> LabelSettings:
+        if self.horizon_hours is not None and "horizon_sessions" in self.model_fields_set:
+            raise ValueError(
+                f"label.horizon_hours {self.horizon_hours:g} and label.horizon_sessions {self.horizon_sessions}: state "
+                "one of the two"
+            )
+        return self
 
 
 class LearningSettings(Section):
@@ -292,6 +312,16 @@ class LearningSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _dense_targets_need_steps(self) -> LearningSettings:
+        if self.dense_targets and self.network in NETWORKS_OF_ITS_OWN and self.network not in NETWORKS_WITH_STEPS:
+            raise ValueError(
+                f"learning.dense_targets needs a network with an output at each step, which {self.network} has not: "
+                f"name {', '.join(sorted(NETWORKS_WITH_STEPS))} or one of your own with a method steps, or leave "
+                "learning.dense_targets out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _what_has_seen_data_says_until_when(self) -> LearningSettings:
         if self.prior != "none" and self.knows_until is None:
             raise ValueError(
@@ -315,6 +345,9 @@ class WalkForwardSettings(Section):
 
     With ``refit_every_days`` a model is fitted every so many days, on a grid that begins with the history, and the
     three parts are ``training_days``, ``validation_days`` and ``calibration_days``; the months then say nothing.
+
+    ``partial_months`` is for histories of days within the session: the first month begins with its first refit, and
+    the last one ends, and is judged, where ``market.history_ends`` lies within it. Else months are whole ones.
     """
 
     _IN_MONTHS: ClassVar = ("refit_every_months", "training_months", "validation_months", "calibration_months")
@@ -329,6 +362,7 @@ class WalkForwardSettings(Section):
     training_days: WhenSet[Count] = 90
     validation_days: WhenSet[Count] = 30
     calibration_days: WhenSet[Count] = 30
+    partial_months: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
     minimum_training_rows: Count = 1000
     refresh_tolerance_fraction: NonNegative = 0.05
 
@@ -347,19 +381,21 @@ class WalkForwardSettings(Section):
             )
         return self
 
-    def most_training_sessions(self, *, every_day: bool) -> float:
+    def most_training_sessions(self, *, every_day: bool, per_day: int = 1) -> float:
         """Most sessions that a training part holds before its purge; infinite where it grows with the history.
 
         Parameters
         ----------
         every_day : bool
             Whether each day is a session; on 5 of 7 else.
+        per_day : int
+            Decision bars of a session, at most, which count as sessions; 1 where it is decided once.
         """
         if self.window == "expanding":
             return float("inf")
         days = _LONGEST_MONTH * self.training_months if self.refit_every_days is None else self.training_days
         weeks, left = divmod(days, 7)
-        return days if every_day else 5 * weeks + min(left, 5)
+        return per_day * (days if every_day else 5 * weeks + min(left, 5))
 
 
 class RegimeSettings(Section):

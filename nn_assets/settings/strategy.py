@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from math import ceil
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError
-from nn_assets.plugins import declared_by, names_of, no_such_member
+from nn_assets.plugins import NOT_PLAIN, declared_by, names_of, no_such_member, stated_by
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import (
@@ -20,6 +21,7 @@ from nn_assets.settings.data_sections import (
     SeriesSettings,
     UniverseSettings,
 )
+from nn_assets.settings.horizon import MINUTES_OF_A_DAY, horizon_told, sessions_of_hours
 from nn_assets.settings.search import SearchSettings, search_faults, with_parameters
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
@@ -111,12 +113,42 @@ class Strategy(Section):
             if name not in own and brought is not None and name not in brought:
                 raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
         if self.label.settings and "kind" not in self.label.model_fields_set:
-            kinds = (*LABELS_TRADED, *sorted(names_of("label", self.plugins) or ()))
+            kinds = (*LABELS_OF_ITS_OWN, *sorted(names_of("label", self.plugins) or ()))
             raise ValueError(
                 f"label.settings are those of one kind of label, and label.kind is left out: state label.kind, one of "
                 f"{', '.join(kinds)}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _horizon_counts_decisions(self) -> Strategy:
+        """Before the rules that read it."""
+        hours, market = self.label.horizon_hours, self.market
+        if hours is not None:
+            count = sessions_of_hours(hours, decision_minutes=self._decision_minutes, calendar=market.calendar)
+            label = self.label.model_copy(update={"horizon_sessions": count})
+            label.model_fields_set.discard("horizon_sessions")  # still stated in hours, and once
+            object.__setattr__(self, "label", label)  # frozen from here on
+        return self
+
+    @property
+    def _decision_minutes(self) -> int:
+        return 0 if self.intraday is None else self.intraday.decision_minutes
+
+    @property
+    def horizon_in_bars(self) -> bool:
+        """Whether :attr:`horizon_text` says hours and a count both."""
+        return bool(self._decision_minutes) or self.label.horizon_hours is not None
+
+    @property
+    def horizon_text(self) -> str:
+        """The label's horizon for people: in sessions, or within the session in hours and decision bars both."""
+        return horizon_told(
+            self.label.horizon_sessions,
+            decision_minutes=self._decision_minutes,
+            in_hours=self.label.horizon_hours is not None,
+            calendar=self.market.calendar,
+        )
 
     @property
     def _networks(self) -> tuple[str, ...]:
@@ -156,16 +188,54 @@ class Strategy(Section):
     def _label_states(self, key: str) -> object:
         """What the member of a plug-in states by a keyword, in its text; None for the package's own."""
         own = self.label.kind in LABELS_OF_ITS_OWN
-        return None if own else declared_by("label", self.label.kind, key, self.plugins)
+        return None if own else stated_by("label", self.label.kind, key, self.plugins)
+
+    @model_validator(mode="after")
+    def _label_says_plainly_what_it_learns(self) -> Strategy:
+        for key in ("learns", "traded"):
+            if self._label_states(key) is NOT_PLAIN:
+                raise ValueError(
+                    f"label.kind {self.label.kind} must say {key} in its file as plain text: "
+                    f'register_label("{self.label.kind}", learns="sign", ...) or "value", traded=True or False'
+                )
+        return self
+
+    @property
+    def of_no_direction(self) -> bool:
+        """Whether the label is one of a volatility: it is forecast and judged, and no position follows from it."""
+        return self.label.kind in LABELS_OF_NO_DIRECTION
 
     @model_validator(mode="after")
     def _label_says_what_a_position_earns(self) -> Strategy:
         kind = self.label.kind
-        silent = self._label_states("learns") == "volatility" or self._label_states("traded") is False
-        if kind in LABELS_OF_NO_DIRECTION or silent:
+        if self._label_states("learns") == "volatility" or self._label_states("traded") is False:
             raise ValueError(
                 f"label.kind {kind} says how much a name moves and not in which direction, so that no position can be "
-                f"taken by it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded"
+                f"taken by it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded; of a "
+                f"volatility {' and '.join(sorted(LABELS_OF_NO_DIRECTION))} are studied"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_volatility_is_studied_alone(self) -> Strategy:
+        if not self.of_no_direction:
+            return self
+        asked = {
+            "no market.live_starts: it is studied, and no session is decided by it": self.market.live_starts,
+            "portfolio.volatility left out: it sizes positions, and there are none": (
+                self.portfolio.volatility != "ewma"
+            ),
+            "trade_without_verdict: false, since there is nothing to trade": self.trade_without_verdict,
+            "no search, whose trials are judged by a book": self.search is not None,
+            "learning.baselines without momentum, a rule on the direction of past returns": (
+                "momentum" in self.learning.baselines
+            ),
+            "no intraday.decisions, whose bars the EWMA and HAR beside it do not count": self.decisions is not None,
+        }
+        if any(asked.values()):
+            needed = "; ".join(requirement for requirement, stated in asked.items() if stated)
+            raise ValueError(
+                f"label.kind {self.label.kind} forecasts a volatility, which has no direction, and needs {needed}"
             )
         return self
 
@@ -174,7 +244,9 @@ class Strategy(Section):
         """Whether the label's probability is that of a gain."""
         kind = self.label.kind
         return kind in LABELS_SIZED_PER_NAME or (
-            kind not in LABELS_OF_ITS_OWN and self._label_states("learns") in {None, "sign"}
+            kind not in LABELS_OF_ITS_OWN
+            and self._label_states("learns") in {None, "sign"}
+            and self._label_states("ranked_against") is None  # else it is that of passing a threshold
         )
 
     @model_validator(mode="after")
@@ -189,9 +261,10 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _groups_need_returns(self) -> Strategy:
         walk, market = self.walk_forward, self.market
-        every_day = market.calendar == "24/7" or market.calendar_overrides is not None
+        every_day = market.calendar.split(" ")[0] == "24/7" or market.calendar_overrides is not None
+        per_day = ceil(MINUTES_OF_A_DAY / self._decision_minutes) if self._decision_minutes else 1
         purged = self.label.horizon_sessions + self.label.execution_lag_sessions
-        most = walk.most_training_sessions(every_day=every_day) - purged
+        most = walk.most_training_sessions(every_day=every_day, per_day=per_day) - purged
         if self.portfolio.groups == "behaviour" and most < RETURNS_TO_GROUP:
             key = "training_months" if walk.refit_every_days is None else "training_days"
             raise ValueError(
@@ -328,6 +401,16 @@ class Strategy(Section):
         if any(asked.values()):
             needed = "; ".join(requirement for requirement, missing in asked.items() if missing)
             raise ValueError(f"intraday.decisions needs {needed}")
+        return self
+
+    @model_validator(mode="after")
+    def _partial_months_are_of_decisions_within_the_session(self) -> Strategy:
+        walk = self.walk_forward
+        if walk.partial_months and (self.decisions is None or walk.refit_every_days is None):
+            raise ValueError(
+                "walk_forward.partial_months needs intraday.decisions and walk_forward.refit_every_days: a month of "
+                "daily sessions is too few to judge a part of it, and refits in months begin with one"
+            )
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -115,6 +115,47 @@ def _trailing_mean(values: FloatArray, window: int, fewest: int) -> FloatArray:
     first = np.maximum(np.arange(1, len(values) + 1) - window, 0)
     counted = count[1:] - count[first]
     return np.where(counted >= fewest, (total[1:] - total[first]) / np.maximum(counted, 1.0), np.nan)
+
+
+def exceedance_probability(
+    forecast: FloatArray, threshold: FloatArray, realised_variance: FloatArray, realised_row: IntArray
+) -> FloatArray:
+    """Probability that the realised volatility exceeds a threshold, as a forecast of it implies by its own errors.
+
+    The share of realised over forecast volatilities, of all names and sessions realised until then, above threshold
+    over forecast: their empirical distribution, of no shape (filtered historical simulation, Barone-Adesi et al. 1999,
+    of a volatility in place of a return).
+
+    Parameters
+    ----------
+    forecast, threshold : ndarray, shape (bars, symbols)
+        Fraction per session, known at the session itself; NaN: no probability.
+    realised_variance, realised_row
+        As :func:`har_volatility`.
+
+    Returns
+    -------
+    ndarray, shape (bars, symbols)
+        NaN before 120 sessions with a forecast were realised.
+
+    Raises
+    ------
+    SchemaError
+        The arrays' shapes differ.
+    """
+    _require_one_shape(forecast, realised_variance, realised_row)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error, needed = np.sqrt(realised_variance) / forecast, threshold / forecast
+    order, known = _as_realised(np.isfinite(error).any(axis=1).reshape(-1), realised_row)
+    probability, errors, taken = np.full(forecast.shape, np.nan), np.zeros(0), 0
+    for row, count in enumerate(known):
+        new = error[order[taken:count]]
+        new = np.sort(new[np.isfinite(new)])
+        errors, taken = np.insert(errors, np.searchsorted(errors, new), new), int(count)
+        if count >= FEWEST_FITTED:
+            above = len(errors) - np.searchsorted(errors, needed[row], side="right")
+            probability[row] = np.where(np.isfinite(needed[row]), above / len(errors), np.nan)
+    return probability
 
 
 def qlike(variance: FloatArray, realised: FloatArray) -> FloatArray:
@@ -260,8 +301,52 @@ def _compared(
     return Comparison(candidate, simpler, by_row(mean), by_row(statistic), by_row(p_value), known)
 
 
-def _tested_as_it_grows(values: FloatArray, horizon: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean, statistic and p-value that it is not below 0, of the first 1, 2, ... values; arrays of their shape."""
+def first_tested(horizon_sessions: int) -> int:
+    """Sessions with both losses before their difference is tested."""
+    return max(FEWEST_JUDGED, 3 * horizon_sessions + 1)
+
+
+class LossTest(NamedTuple):
+    """The mean difference of two forecasts' losses, and how sure it is; NaN where too few sessions are realised."""
+
+    mean: float
+    standard_error: float
+    degrees: float  # of the Student-t that the mean over its error is referred to
+    p_value: float  # that the mean is not below 0
+    sessions: int
+
+
+def losses_compared(differences: FloatArray, realised_row: IntArray, horizon_sessions: int) -> LossTest:
+    """Test differences of losses as :func:`choose_volatility` does, on all that the axis has realised.
+
+    Parameters
+    ----------
+    differences : ndarray, shape (bars, symbols)
+        Loss of the candidate less that of the simpler forecast; NaN: not both, or not realised.
+    realised_row : ndarray of int, shape (bars,)
+        As :func:`har_volatility`.
+    """
+    by_session = mean_over_symbols(differences)
+    order, _ = _as_realised(np.isfinite(by_session), realised_row)
+    count = len(order)
+    if count == 0:
+        return LossTest(math.nan, math.nan, math.nan, math.nan, 0)
+    mean, statistic, p_value = (
+        float(values[-1]) for values in _tested_as_it_grows(by_session[order], horizon_sessions, count)
+    )
+    error = mean / statistic if statistic else math.nan
+    return LossTest(mean, error, 1.5 * count / (_lags(count, horizon_sessions) + 1.0), p_value, count)
+
+
+def _lags(number: int, horizon: int) -> int:
+    return max(3 * horizon, int(_BANDWIDTH * number))
+
+
+def _tested_as_it_grows(values: FloatArray, horizon: int, first: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean, statistic and p-value that it is not below 0, of the first 1, 2, ... values; arrays of their shape.
+
+    The last two are NaN before there are ``first`` values.
+    """
     from scipy.special import stdtr  # who reads a record needs none
 
     number = np.arange(1, len(values) + 1)
@@ -269,7 +354,7 @@ def _tested_as_it_grows(values: FloatArray, horizon: int) -> tuple[FloatArray, F
     total = np.concatenate(([0.0], np.cumsum(values)))
     mean = total[1:] / number
     variance = np.full(len(values), np.nan)
-    for count in range(max(FEWEST_JUDGED, 3 * horizon + 1), len(values) + 1):
+    for count in range(max(first, first_tested(horizon)), len(values) + 1):
         lag = int(lags[count - 1])
         sums = total[: count + 1] - mean[count - 1] * np.arange(count + 1)  # of what differs from the mean
         # Bartlett's weights count the squared sums of all stretches of lag + 1 values, those over either end too.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from nn_assets.errors import SettingsError
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.networks import build_network
+from nn_assets.learning.networks import NETWORKS, build_network
 from nn_assets.learning.training import train
 from nn_assets.learning.windows import Windows, find_samples
 from tests.learning.tiny import fit_model, restated, tiny_fold, tiny_market, tiny_samples, tiny_settings, tiny_strategy
@@ -74,8 +75,21 @@ def test_the_last_step_is_the_networks_output_and_no_step_sees_what_follows(netw
 
 
 def test_a_network_without_an_output_at_each_step_is_refused_by_name() -> None:
+    unread = tiny_settings(network="mlp").model_copy(update={"dense_targets": True})
     with pytest.raises(SettingsError, match=r"rnn, lstm, gru, tcn.*found mlp"):
-        build_network(tiny_settings(network="mlp", dense_targets=True), 3)
+        build_network(unread, 3)
+
+
+@pytest.mark.parametrize("network", NETWORKS.own)
+def test_settings_take_dense_targets_of_the_networks_that_have_steps_and_of_no_other(network: str) -> None:
+    own = {"image": "table"} if network == "candlestick" else {}
+    made = build_network(tiny_settings(network=network, network_settings=own), 3)
+    assert hasattr(made, "steps") == (network in DENSE)
+    if network in DENSE:
+        assert tiny_settings(network=network, dense_targets=True).dense_targets
+    else:
+        with pytest.raises(ValidationError, match=rf"learning.dense_targets needs .* which {network} has not"):
+            tiny_settings(network=network, dense_targets=True)
 
 
 @pytest.mark.parametrize("network", ["gru", pytest.param("tcn", marks=pytest.mark.full)])

@@ -7,14 +7,16 @@ from datetime import date, timedelta
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nn_assets.errors import SettingsError, ShortFoldError
 from nn_assets.learning.first_month import first_model_month, first_month_from
 from nn_assets.learning.folds import make_fold, require_rows
-from nn_assets.learning.refits import refits_of
+from nn_assets.learning.refits import refits_of, used_rows
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.due import Due, retraining_due
 from nn_assets.settings import LabelSettings, Strategy, WalkForwardSettings, parse_strategy
 
 SESSIONS = sessions_between("24/7", "2021-01-01", "2023-12-31")
@@ -151,3 +153,57 @@ def test_a_strategy_in_months_keeps_its_hash() -> None:
     counted_settings = strategy().behaviour("walk_forward")
     assert not any("days" in key for key in counted_settings["walk_forward"])
     assert strategy(refit_every_days=30).content_hash() != strategy(refit_every_days=31).content_hash()
+
+
+def within_the_session(**walk: object) -> Strategy:
+    decisions = {"every_bars": 1, "latency_budget_seconds": 60}
+    settings = {
+        "name": "x",
+        "market": {
+            "calendar": "24/7",
+            "symbols": ["A"],
+            "history_starts": date(2018, 1, 11),
+            "known_at_lag_minutes": 0,
+        },
+        "intraday": {"path": "bars", "bar_minutes": 60, "decisions": decisions},
+        "walk_forward": {"training_days": 5, "validation_days": 2, "calibration_days": 2, **walk},
+    }
+    return parse_strategy(yaml.safe_dump(settings))
+
+
+def test_a_month_may_begin_with_the_first_refit_where_that_is_asked_for() -> None:
+    """Sixty bars of an hour and nine days are twelve days from the 11th on, and every three days one is a refit."""
+    partial = within_the_session(refit_every_days=3, partial_months=True)
+    assert first_model_month(partial) == "2018-01"
+    refits = refits_of(partial)
+    assert refits.in_force("2018-01") == ["2018-01-23", "2018-01-26", "2018-01-29"]
+    assert refits.in_force("2018-02")[:2] == ["2018-02-01", "2018-02-04"]
+    assert refits.partition("2018-01-23") == "2018-01"
+    hours = pd.date_range("2018-01-11", "2018-02-28 23:00", freq="h")
+    days = pd.DataFrame(index=hours)
+    assert str(hours[used_rows(partial, hours, "2018-01")][0]) == "2018-01-23 00:00:00"
+    assert len(hours[used_rows(partial, hours, "2018-01")]) == len(days["2018-01-23":"2018-01-31"])
+    assert used_rows(partial, hours[:100], "2018-01") == slice(100, 100)  # none yet
+    assert list(hours[used_rows(partial, hours, "2018-02")]) == list(days.loc["2018-02"].index)
+    due = pd.Series(refits.by_session(hours), hours)
+    assert (due[:"2018-01-22"] == "").all()
+    assert (due["2018-01-23":"2018-01-25"] == "2018-01-23").all()
+    asked = [retraining_due(partial, pd.Timestamp(f"2018-01-{day} 06:00", tz="UTC")) for day in ("01", "22", "23")]
+    assert [isinstance(due, Due) for due in asked] == [False, False, True]  # not before there is a model to fit
+    whole = within_the_session(refit_every_days=3)
+    assert first_model_month(whole) == "2018-02"
+    assert refits_of(whole).in_force("2018-02")[0] == "2018-02-01"
+    assert used_rows(whole, hours, "2018-01") == slice(0, 21 * 24)
+
+
+def test_parts_of_months_are_for_decisions_within_the_session_and_change_no_other_hash() -> None:
+    with pytest.raises(ValueError, match=r"walk_forward\.partial_months needs intraday\.decisions"):
+        strategy(refit_every_days=30, partial_months=True)
+    with pytest.raises(SettingsError, match=r"needs intraday\.decisions and walk_forward\.refit_every_days"):
+        parse_strategy("name: x\nmarket: {history_starts: 2018-01-11}\nwalk_forward: {partial_months: true}\n")
+    left_out, said = (
+        within_the_session(refit_every_days=3),
+        within_the_session(refit_every_days=3, partial_months=False),
+    )
+    assert left_out.content_hash() == said.content_hash()
+    assert "partial_months" not in left_out.walk_forward.model_dump()

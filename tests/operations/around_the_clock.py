@@ -26,6 +26,18 @@ MARKET: dict[str, object] = {
     "live_starts": FIRST_LIVE,
 }
 
+IN_DAYS: dict[str, object] = {
+    "training_months": None,
+    "validation_months": None,
+    "calibration_months": None,
+    "refit_every_months": None,
+    "refit_every_days": 30,
+    "training_days": 60,
+    "validation_days": 15,
+    "calibration_days": 15,
+    "minimum_training_rows": 200,
+}
+
 
 def write(home: Path, **sections: dict[str, object]) -> Path:
     """Write the strategy into a home."""
@@ -41,17 +53,7 @@ def write(home: Path, **sections: dict[str, object]) -> Path:
                 "series": {"funding_rate": "funding"},
                 "panel_pass_share": 0.5,
             },
-            "walk_forward": {
-                "training_months": None,
-                "validation_months": None,
-                "calibration_months": None,
-                "refit_every_months": None,
-                "refit_every_days": 30,
-                "training_days": 60,
-                "validation_days": 15,
-                "calibration_days": 15,
-                "minimum_training_rows": 200,
-            },
+            "walk_forward": IN_DAYS,
             "costs": {"half_spread_bps": 0.5, "commission_bps": 0.2, "funding": "funding"},
             **sections,
         },

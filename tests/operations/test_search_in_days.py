@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,11 @@ import pytest
 
 from nn_assets.errors import FoldError, ModelError
 from nn_assets.features.labels import Labels
-from nn_assets.learning.folds import Fold
+from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import judged_features
 from nn_assets.operations.asof.choices import choices_on_record, search_start, search_text, unseen_from, with_choice
-from nn_assets.operations.history import open_history
+from nn_assets.operations.history import History, open_history
+from nn_assets.operations.models.calibration import _held_out_rows
 from nn_assets.operations.models.preparation import due_folds, fold_after, use_begins
 from nn_assets.operations.search import choosing
 from nn_assets.operations.search.budget import chosen, spend
@@ -127,6 +129,10 @@ def of_home() -> Strategy:
     return strategy_of(small.NAME)
 
 
+def due_fold_of(history: History, refit: str) -> Fold:
+    return make_fold(history.axis, refit, history.strategy.walk_forward, history.strategy.label)
+
+
 def searching(studied: Path, home: Path, ends: str) -> Path:
     """A copy of it that ends on a day, and whose strategy searches."""
     shutil.copytree(studied, home)
@@ -160,6 +166,15 @@ def test_each_refit_is_fitted_with_the_choice_in_force_on_its_day(
         }
         first, second = (dict(choice.parameters)["learning.hidden"] for choice in made)
         assert by_day == {"2021-05-31": first, "2021-06-30": first, "2021-07-30": second, "2021-08-29": second}
+        # no calibration reads what the choice of the first model was made by: of its slice nothing, of the next all
+        held_out = {
+            str(history.axis[due.fold.used_from].date()): _held_out_rows(
+                history, cast("Any", SimpleNamespace(fold=due.fold)), 10**6
+            )
+            for due in due_folds(history, ["2021-06"])
+        }
+        assert held_out["2021-05-31"].start >= held_out["2021-05-31"].stop
+        assert held_out["2021-06-30"] == due_fold_of(history, "2021-06-30").calibration
         # a refresh is fitted with the choice in force when it is fitted, which is before its first session
         refreshed = [fold_after(history, pd.Timestamp(day)) for day in ("2021-07-29", "2021-07-30")]
         assert [due.strategy for due in refreshed] == [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,13 +24,35 @@ from nn_assets.operations.models import calibration
 from nn_assets.operations.search.budget import chosen, spend
 from nn_assets.operations.search.judging import FoldJudge, trial_strategy
 from nn_assets.settings import Strategy
-from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
+from tests.operations.searched import YEAR, Kept, around_the_clock, market, seen_before, strategy_with
 
 pytestmark = [pytest.mark.full, pytest.mark.slow]
 
-MONTHS = ("2012-04", "2012-07", "2012-10", "2013-01", "2013-04")
-END = "2013-07"
-SEEDS = range(1, 9)
+
+@dataclass(frozen=True)
+class Walk:
+    """When searches are made, and what makes the strategy that they are made for."""
+
+    make: Callable[..., Strategy]
+    calendar: str
+    starts: tuple[str, ...]
+    end: str
+
+    def market(self, seed: int, coefficient: float) -> tuple[Cube, Labels]:
+        """A market on which they are."""
+        return market(seed, coefficient, calendar=self.calendar)
+
+
+IN_MONTHS = Walk(strategy_with, "XNYS", ("2012-04", "2012-07", "2012-10", "2013-01", "2013-04"), "2013-07")
+IN_DAYS = Walk(
+    around_the_clock,
+    "24/7",
+    ("2011-11-29", "2012-01-28", "2012-03-28", "2012-05-27", "2012-07-26"),  # every 60 days of the grid
+    "2012-09-24",
+)
+WALKS = pytest.mark.parametrize(
+    ("walk", "seeds"), [(IN_MONTHS, range(1, 9)), (IN_DAYS, range(901, 909))], ids=["months", "days"]
+)
 LOOKBACK = {"learning.lookback": {"choices": [1, 4]}, "learning.hidden": {"low": 4, "high": 16}}
 WIDE = {
     "learning.lookback": {"low": 1, "high": 12},
@@ -62,20 +85,22 @@ def _scores(strategy: Strategy, cube: Cube, labels: Labels, month: str, rows: sl
     return model.logit_scales[TRADED].score(forecast(model, cube, rows)[TRADED].probability)
 
 
-def _rows(cube: Cube) -> list[tuple[str, slice]]:
-    """The rows in which each month's choice is in force."""
-    edges = [int(cube.sessions.searchsorted(pd.Timestamp(month))) for month in (*MONTHS, END)]
-    return [(month, slice(*edges[number : number + 2])) for number, month in enumerate(MONTHS)]
+def _rows(walk: Walk, cube: Cube) -> list[tuple[str, slice]]:
+    """The rows in which each choice is in force."""
+    edges = [int(cube.sessions.searchsorted(pd.Timestamp(start))) for start in (*walk.starts, walk.end)]
+    return [(start, slice(*edges[number : number + 2])) for number, start in enumerate(walk.starts)]
 
 
-def _record(strategy: Strategy, cube: Cube, labels: Labels) -> tuple[FloatArray, FloatArray, list[tuple[bool, float]]]:
+def _record(
+    walk: Walk, strategy: Strategy, cube: Cube, labels: Labels
+) -> tuple[FloatArray, FloatArray, list[tuple[bool, float]]]:
     """Scores and returns of the record that nested choices make; of each whether it is long, and what chance gives."""
     parts, choices = [], []
-    for month, rows in _rows(cube):
+    for month, rows in _rows(walk, cube):
         parameters, _, chance = _choice(strategy, cube, labels, month)
         choices.append((_is_long(parameters), chance))
         parts.append(_scores(trial_strategy(strategy, parameters), cube, labels, month, rows))
-    start = _rows(cube)[0][1].start
+    start = _rows(walk, cube)[0][1].start
     return np.concatenate(parts), labels.returns[start : start + sum(map(len, parts))], choices
 
 
@@ -89,7 +114,7 @@ def _rank_ic(score: FloatArray, returns: FloatArray) -> float:
     return float(np.nanmean(values))
 
 
-def _oracle_ic(cube: Cube, labels: Labels) -> tuple[float, list[int]]:
+def _oracle_ic(walk: Walk, cube: Cube, labels: Labels) -> tuple[float, list[int]]:
     """The same nested choice by least squares: of lag 0 and lags 0 to 3 the one with the higher IC last quarter."""
     signal, returns = cube.values[:, :, 0], labels.returns
 
@@ -98,7 +123,7 @@ def _oracle_ic(cube: Cube, labels: Labels) -> tuple[float, list[int]]:
         return x, returns[list(rows)]
 
     scores, kept, picked = [], [], []
-    for _, rows in _rows(cube):
+    for _, rows in _rows(walk, cube):
         until, quarter = rows.start - 2, 62
         by_lags = {}
         for lags in (1, 4):
@@ -114,20 +139,21 @@ def _oracle_ic(cube: Cube, labels: Labels) -> tuple[float, list[int]]:
     return _rank_ic(np.concatenate(scores), np.concatenate(kept)), picked
 
 
+@WALKS
 def test_a_nested_search_picks_what_matters_and_its_record_is_not_above_an_oracle_of_the_same_choice(
-    capsys: pytest.CaptureFixture[str],
+    walk: Walk, seeds: range, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Returns follow the signal of three sessions before: a window of four sees it, a window of one does not."""
-    strategy = strategy_with(LOOKBACK, trials=6)
+    strategy = walk.make(LOOKBACK, trials=6)
     records, oracles, fixed = [], [], []
     picked: list[tuple[bool, float]] = []
-    for seed in SEEDS:
-        cube, labels = market(seed, 0.12)
-        score, returns, choices = _record(strategy, cube, labels)
+    for seed in seeds:
+        cube, labels = walk.market(seed, 0.12)
+        score, returns, choices = _record(walk, strategy, cube, labels)
         records.append(_rank_ic(score, returns))
-        oracles.append(_oracle_ic(cube, labels)[0])
-        blind = strategy_with({"learning.hidden": {"low": 4, "high": 5}})
-        parts = [_scores(blind, cube, labels, month, rows) for month, rows in _rows(cube)]
+        oracles.append(_oracle_ic(walk, cube, labels)[0])
+        blind = walk.make({"learning.hidden": {"low": 4, "high": 5}})
+        parts = [_scores(blind, cube, labels, month, rows) for month, rows in _rows(walk, cube)]
         fixed.append(_rank_ic(np.concatenate(parts), returns))
         picked += choices
     difference = np.array(records) - np.array(oracles)
@@ -154,21 +180,24 @@ def test_trials_fitted_in_several_processes_are_the_same_to_the_bit() -> None:
         assert spend(strategy.search, {}, [], "p", FoldJudge(evidence, compute), Kept()) == here
 
 
+@WALKS
 def test_on_noise_the_nested_record_has_no_edge_and_one_choice_over_all_folds_pretends_one(
-    capsys: pytest.CaptureFixture[str],
+    walk: Walk, seeds: range, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nested, inflated, honest = [], [], []
-    strategy = strategy_with(WIDE, trials=12, at_once=6, pruning=False)
-    over_all = strategy_with(WIDE, trials=12, at_once=6, pruning=False, scope="all_folds")
-    for seed in SEEDS:
-        cube, labels = market(100 + seed, 0.0)
-        score, returns, _ = _record(strategy, cube, labels)
+    strategy = walk.make(WIDE, trials=12, at_once=6, pruning=False)
+    over_all = walk.make(WIDE, trials=12, at_once=6, pruning=False, scope="all_folds")
+    for seed in seeds:
+        cube, labels = walk.market(100 + seed, 0.0)
+        score, returns, _ = _record(walk, strategy, cube, labels)
         nested.append(net_sharpe(book_returns(score, returns, 1, 0.0, neutral=False), 1, YEAR))
-        after = market(900 + seed, 0.0)
-        parameters, value, _ = _choice(over_all, cube, labels, END)
+        after = walk.market(900 + seed, 0.0)
+        parameters, value, _ = _choice(over_all, cube, labels, walk.end)
         inflated.append(value)
-        parts = [_scores(trial_strategy(over_all, parameters), *after, month, rows) for month, rows in _rows(after[0])]
-        start = _rows(after[0])[0][1].start
+        parts = [
+            _scores(trial_strategy(over_all, parameters), *after, month, rows) for month, rows in _rows(walk, after[0])
+        ]
+        start = _rows(walk, after[0])[0][1].start
         earned = after[1].returns[start : start + sum(map(len, parts))]
         honest.append(net_sharpe(book_returns(np.concatenate(parts), earned, 1, 0.0, neutral=False), 1, YEAR))
     figures = {"nested record": nested, "over all folds": inflated, "the same choices on another market": honest}

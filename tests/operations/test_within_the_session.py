@@ -13,10 +13,13 @@ import yaml
 
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.evaluation.replay import Scene, replay
+from nn_assets.evaluation.trials import trial_configuration, trial_hash
+from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
-from nn_assets.operations.study import StudyResult
+from nn_assets.operations.models.preparation import due_folds
+from nn_assets.operations.study import StudyResult, study_identity
 from nn_assets.session.daily_round import SENT_LATE
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import parse_strategy
@@ -179,6 +182,26 @@ def test_a_decision_that_would_be_late_is_not_sent_and_counted(here: Strategy, s
         timing = decision_timing(history)
     assert timing is not None
     assert not timing.late.any()
+
+
+def test_the_same_horizon_in_hours_shares_models_trials_and_records(home: Path, here: Strategy, studied) -> None:
+    file = home / "strategies" / f"{intraday.NAME}.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert settings["label"].pop("horizon_sessions") == 3
+    settings["label"]["horizon_hours"] = 3
+    in_hours = parse_strategy(yaml.safe_dump(settings), file=str(file))
+    assert in_hours.label.horizon_hours == 3.0
+    identities, addresses = [], []
+    for strategy in (here, in_hours):
+        with open_history(strategy) as history:
+            due = list(due_folds(history, [MONTH]))
+            addresses.append([fold.address(strategy) for fold in due])
+            identities.append((study_identity(history, MONTH), trial_hash(strategy), trial_configuration(strategy)))
+            assert all(map(history.stores.models.has, addresses[-1]))
+            assert models_in_force(history.stores.ledger, strategy).on(history.last_session) == addresses[-1][-1]
+    assert addresses[0] == addresses[1]
+    assert identities[0] == identities[1]
+    assert studied.metadata["horizon"] == "3 hours: 3 bars"
 
 
 def _computing(strategy: Strategy, seconds: int) -> Strategy:

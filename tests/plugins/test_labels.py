@@ -315,3 +315,64 @@ def test_a_value_of_a_file_whose_unit_is_none_or_that_nobody_can_trade_is_refuse
 ) -> None:
     with pytest.raises(fault, match=message):
         prepare(naming(written(tmp_path, mine=text), label=MINE))
+
+
+RANKED = """
+import numpy as np
+
+from nn_assets.features.labels import forward_returns, register_label
+
+
+def ranked(panel, label, facts):
+    {ranked}
+
+
+@register_label("mine", relative=False, ranked_against=ranked)
+def mine(panel, label, facts):
+    return forward_returns(panel, label) - 0.01
+"""
+PAST = "return np.vstack([panel.close[:3] * np.nan, panel.close[3:] / panel.close[:-3] - 1.0])"
+LATER = "return forward_returns(panel, label.model_copy(update={'horizon_sessions': label.horizon_sessions + 1}))"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (RANKED.format(ranked=PAST), "nothing after its session changes it, so that it is a feature"),
+        (RANKED.format(ranked=LATER), "what comes after its horizon changes it"),
+        (value_file(unit="0.01 * facts.recent_volatility"), r"a scale that is the spread of the returns.*9\d% do"),
+    ],
+    ids=["ranked against the past", "ranked against what is not realised", "a scale of another unit"],
+)
+def test_what_forecasts_are_judged_by_and_learned_in_is_held_to_the_contract(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(PluginError, match=message):
+        prepare(naming(written(tmp_path, mine=text), label=MINE))
+
+
+def test_a_return_that_forecasts_are_ranked_against_is_taken(tmp_path: Path) -> None:
+    prepare(naming(written(tmp_path, mine=RANKED.format(ranked="return forward_returns(panel, label)")), label=MINE))
+    assert LABELS["mine"].ranked_against is not None
+
+
+def test_a_label_less_a_threshold_is_sized_by_the_programme_as_the_packages_own_is(tmp_path: Path) -> None:
+    text = RANKED.format(ranked="return forward_returns(panel, label)")
+    assert naming(written(tmp_path / "a", mine=text), label=MINE).portfolio.construction == "programme"
+    plain = text.replace(", ranked_against=ranked", "")
+    assert naming(written(tmp_path / "b", mine=plain), label=MINE).portfolio.construction == "per_name"
+    with pytest.raises(
+        SettingsError, match=r"per_name sizes by the probability of a gain, which that of .* mine is not"
+    ):
+        naming(written(tmp_path / "c", mine=text), label=MINE, portfolio="{construction: per_name}")
+
+
+@pytest.mark.parametrize(("key", "value"), [("learns", '"volatility"'), ("traded", "False")])
+def test_what_a_label_learns_is_read_off_its_text_and_nothing_else_is_guessed(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    text = f"SAID = {value}\n" + label_file(
+        "return forward_returns(panel, label)", f"'mine', relative=False, {key}=SAID"
+    )
+    with pytest.raises(SettingsError, match=f"label.kind mine must say {key} in its file as plain text"):
+        naming(written(tmp_path, mine=text), label=MINE)

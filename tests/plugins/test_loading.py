@@ -22,7 +22,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import feature_codes
 from nn_assets.operations.plugins import fault_of_names, prepare
 from nn_assets.orchestration.outcomes import failure_of
-from nn_assets.settings import Strategy, load_strategy
+from nn_assets.settings import FeatureSettings, Strategy, load_strategy
 from nn_assets.settings.sections import KEYS_OF_NETWORKS, NETWORKS_OF_ITS_OWN
 from tests.plugins.texts import FEATURES, NETWORK, feature_file, naming, written
 
@@ -342,3 +342,28 @@ def test_an_installed_package_registers_by_its_entry_point_and_all_of_it_is_foll
     prepare(strategy)
     assert feature_codes(["mine"]) != before
     assert CATALOGUE["mine"].compute.__module__ == "gaps_of_mine.members"
+
+
+def test_a_feature_that_needs_the_market_is_refused_as_its_strategy_is_read_where_none_is_named(tmp_path: Path) -> None:
+    text = feature_file("return np.log(panel.close / lagged(panel.close, 1)) - context.market", needs_market=True)
+    for number, (market, message) in enumerate(
+        (
+            ("", r"key features.market_symbol\] expected a market symbol for the feature mine; found none"),
+            (", market_symbol: SIM2", r"market_symbol among market.symbols; found SIM2.*did you mean SIM02"),
+            (", market_symbol: SIM02", None),
+        )
+    ):
+        file = written(tmp_path / str(number), mine=text)
+        lines = file.read_text().replace("market:\n", "market:\n  symbols: [SIM01, SIM02]\n")
+        file.write_text(lines)
+        strategy = naming(file, features=f"{{names: [mine]{market}}}")
+        if message is None:
+            prepare(strategy)
+            continue
+        with pytest.raises(SettingsError, match=message):
+            prepare(strategy)
+    own = {"names": ("market_correlation_60",)}
+    bundled = find_strategy("planted_edge").strategy
+    fault = fault_of_names(bundled.model_copy(update={"features": FeatureSettings(**own)}))
+    assert fault is not None
+    assert "market symbol for the feature market_correlation_60" in str(fault)

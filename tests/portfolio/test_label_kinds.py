@@ -120,14 +120,6 @@ def strategy_with(label: dict[str, object], **portfolio: object) -> Strategy:
     )
 
 
-@pytest.mark.parametrize("kind", ["volatility_move", "log_realised_volatility"])
-def test_a_strategy_that_would_trade_a_volatility_is_refused_with_what_it_may_state(kind: str) -> None:
-    with pytest.raises(
-        ValueError, match=rf"label.kind {kind} says how much .* state one of direction, .*threshold_move"
-    ):
-        strategy_with({"kind": kind})
-
-
 @pytest.mark.parametrize("kind", ["return_zscored", "threshold_move"])
 def test_what_is_no_probability_of_a_gain_is_sized_by_the_programme(kind: str) -> None:
     assert strategy_with({"kind": kind}).portfolio.construction == "programme"

@@ -14,7 +14,7 @@ import numpy as np
 
 from nn_assets.arrays import BoolArray, FloatArray, read_only
 from nn_assets.features.contract import Held, Market, kept_by, made_up_market
-from nn_assets.features.labels.compute import called, recent_volatility
+from nn_assets.features.labels.compute import _LARGEST_VALUE, called, recent_volatility
 from nn_assets.features.labels.definition import LabelFacts, OwnReturn
 from nn_assets.features.labels.registry import label_kind
 from nn_assets.settings import LabelSettings
@@ -25,6 +25,7 @@ _FEWEST_BARS, _LONG_BARS = 400, 2_600  # the long ones are ten years of sessions
 _EVERY_DAY = 24  # last known rows, each asked by itself: a month's, whatever the day of the week
 _CASH, _CANDIDATES_ABOVE = 1e-6, 14.0  # of the made-up series, from 10 to 40: a cash rate, and who may be trained on
 _MARKET_MOVES = (0.8, 1.25)
+_MOST_CUT = 0.1  # of values; of returns in units of their own spread next to none lie so far out
 _NO_SIGN = 1e-9  # own returns nearer to nothing may change their sign by rounding
 
 
@@ -63,7 +64,18 @@ def require_sound_label(label: LabelSettings) -> None:
     for part, compute in (("scale", entry.scale), ("centre", entry.centre)):
         if compute is not None:
             unit = _HeldLabel(f"label's {part}", label.kind, compute, short, label, compute)
-            unit.require_known_at_once(unit.computed(unit.market), [bars // 3, bars * 2 // 3, bars - 2], part)
+            in_units = unit.computed(unit.market)
+            unit.require_known_at_once(in_units, [bars // 3, bars * 2 // 3, bars - 2], part)
+            if part == "scale" and entry.learns == "value":
+                unit.require_unit_of(whole, in_units)
+    if entry.ranked_against is not None:
+        ranked = _HeldLabel(
+            "label's ranked_against", label.kind, entry.ranked_against, short, label, entry.ranked_against
+        )
+        values = ranked.computed(ranked.market)
+        ranked.require_numbers(values)
+        ranked.require_nothing_past_the_horizon(values, [span + 12, bars * 2 // 3, bars - 2])
+        ranked.require_what_comes_after(values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +146,19 @@ class _HeldLabel(Held):
             rows = slice(0, last + 1)
             self.require_same(whole[rows], self.computed(self.market.of(rows)), *texts)
             self.require_same(whole[rows], self.computed_with_others_after(last)[rows], *texts)
+
+    def require_unit_of(self, returns: FloatArray, scale: FloatArray) -> None:
+        """Refuse a scale in which values are cut: it is no spread of the returns, as of one in another unit."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            units = np.abs(returns / scale)
+        there = np.isfinite(units)
+        cut = float((units[there] > _LARGEST_VALUE).mean()) if there.any() else 1.0
+        if cut > _MOST_CUT:
+            self.refuse(
+                f"a scale that is the spread of the returns, of which at most {_MOST_CUT:.0%} lie further than "
+                f"{_LARGEST_VALUE:g} of it from 0",
+                f"{cut:.0%} do, and are cut there",
+            )
 
     def require_what_comes_after(self, whole: FloatArray) -> None:
         """Refuse values that nothing after their session changes, though it is there: those are a feature's."""

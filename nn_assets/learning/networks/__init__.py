@@ -26,6 +26,7 @@ __all__ = [
     "build_network",
     "builder_of",
     "forward_and_back",
+    "has_steps",
     "levels_read",
     "network_of",
     "register_network",
@@ -52,6 +53,11 @@ def build_network(settings: LearningSettings, features: int) -> torch.nn.Module:
             key="learning.dense_targets",
         )
     return Residual(network, features) if settings.residual else network
+
+
+def has_steps(settings: LearningSettings, features: int) -> bool:
+    """Whether the network that ``settings`` name has an output at each step, for dense targets."""
+    return hasattr(builder_of(settings)(settings, features), "steps")
 
 
 def set_inputs(network: torch.nn.Module, names: Sequence[str], scaler: Scaler | None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 import torch
 
-from nn_assets.errors import PluginError
-from nn_assets.learning.networks import build_network, forward_and_back, network_of
+from nn_assets.errors import PluginError, SettingsError
+from nn_assets.features.scaling import Scaler
+from nn_assets.learning.networks import build_network, forward_and_back, network_of, set_inputs
 from nn_assets.learning.training import repeatable_torch
 from nn_assets.plugins import place_of
 from nn_assets.settings import LearningSettings
@@ -17,8 +19,10 @@ _MANY_ROWS = 1_100  # as many as training or inference may ask of at once
 _TOLERANCE = 1e-4  # of logits computed in float32, whose sums go in another order beside other rows
 
 
-def require_sound_network(learning: LearningSettings, features: int = _FEATURES) -> None:
+def require_sound_network(learning: LearningSettings, features: int = _FEATURES, names: Sequence[str] = ()) -> None:
     """Refuse a network that is not what training and inference take it for, on windows that are made up.
+
+    One that is to be residual begins at nothing, whatever its layers do, so that these are held to it by themselves.
 
     Parameters
     ----------
@@ -26,12 +30,18 @@ def require_sound_network(learning: LearningSettings, features: int = _FEATURES)
         Its name, its own settings, and the lookback, width and depth that it is to have.
     features : int
         Of the windows that it is held to.
+    names : sequence of str
+        Features that it is to read, which it has to take, too.
 
     Raises
     ------
     PluginError
         Names the network, what it gave and what was expected.
+    SettingsError
+        ``learning.dense_targets`` asks for an output at each step, and it has none.
     """
+    if learning.residual:
+        require_sound_network(learning.model_copy(update={"residual": False}), features)
     held = _Held(learning, features)
     try:
         with repeatable_torch(learning.seed):
@@ -43,7 +53,11 @@ def require_sound_network(learning: LearningSettings, features: int = _FEATURES)
             restored = build_network(learning, features)
             restored.load_state_dict(network.state_dict())
             held.require_near(network(windows), restored.eval()(windows), "logits that weights alone give again")
-    except PluginError:
+            if learning.dense_targets:
+                _require_steps(held, network, windows)
+            if names:
+                _require_takes(held, learning, names)
+    except (PluginError, SettingsError):
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a person's layers raise
         held.refuse("layers that can be built, called and trained", f"{type(error).__name__}: {error}", error)
@@ -68,7 +82,7 @@ class _Held:
             self.refuse(f"one logit a row, of shape ({_ROWS},), float32", str(kind))
         if not torch.equal(inputs, windows):
             self.refuse("windows left as they were given", "it writes over its input")
-        self._require_finite(logits, "logits")
+        self.require_finite(logits, "logits")
         logits.sum().backward()  # type: ignore[no-untyped-call]
         self._require_gradients(network, windows)
         return network, logits.detach()
@@ -78,7 +92,7 @@ class _Held:
             if weight.requires_grad and weight.grad is None:
                 self.refuse(f"a gradient of {name}", "none: no logit depends on it")
             if weight.grad is not None:
-                self._require_finite(weight.grad, f"gradients of {name}")
+                self.require_finite(weight.grad, f"gradients of {name}")
         if (own := forward_and_back(network)) is None:
             return
         torch.manual_seed(self._learning.seed + 1)
@@ -92,7 +106,8 @@ class _Held:
             if expected is not None and weight.grad is not None:
                 self.require_near(expected, weight.grad, "forward_and_back with autograd's gradients")
 
-    def _require_finite(self, values: torch.Tensor, what: str) -> None:
+    def require_finite(self, values: torch.Tensor, what: str) -> None:
+        """Refuse values of which one is NaN or infinite."""
         if not bool(torch.isfinite(values).all()):
             self.refuse(f"finite {what}", str(values[~torch.isfinite(values)].flatten()[0].item()))
 
@@ -143,3 +158,29 @@ def _require_rows_apart(held: _Held, network: torch.nn.Module, windows: torch.Te
     for name, value in network.state_dict().items():
         if not torch.equal(before[name], value):
             held.refuse("nothing kept of what it is asked", f"{name}, which the evaluation of rows changes")
+
+
+def _require_takes(held: _Held, learning: LearningSettings, names: Sequence[str]) -> None:
+    """Refuse a network that gives no logits of the features that a strategy has."""
+    network = build_network(learning, len(names)).eval()
+    set_inputs(network, names, Scaler.of_nothing(len(names)))
+    logits = network(torch.randn(_ROWS, learning.lookback, len(names)))
+    if logits.shape != (_ROWS,):
+        held.refuse(f"one logit a row, of {len(names)} features as well", str(tuple(logits.shape)))
+    held.require_finite(logits, f"logits of {', '.join(names)}")
+
+
+def _require_steps(held: _Held, network: torch.nn.Module, windows: torch.Tensor) -> None:
+    """Refuse outputs at each step that are none: the last is the row's logit, and none sees what follows it."""
+    steps = network.steps(windows)  # type: ignore[operator]
+    rows, sessions, _ = windows.shape
+    if not isinstance(steps, torch.Tensor) or steps.shape != (rows, sessions) or steps.dtype != torch.float32:
+        kind = f"{tuple(steps.shape)}, {steps.dtype}" if isinstance(steps, torch.Tensor) else type(steps).__name__
+        held.refuse(f"steps that give one logit a row and session, of shape ({rows}, {sessions}), float32", kind)
+    held.require_finite(steps, "logits of steps")
+    held.require_near(network(windows), steps[:, -1], "steps whose last is the row's logit")
+    for step in range(sessions - 1):
+        changed = windows.clone()
+        changed[:, step + 1 :] = -3.0 * windows[:, step + 1 :] + 1.0
+        seen = network.steps(changed)[:, : step + 1]  # type: ignore[operator]
+        held.require_near(steps[:, : step + 1], seen, "steps that see no session after their own")

@@ -14,10 +14,11 @@ import numpy as np
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.calibration import Calibration, fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.learning.inference import forecast
+from nn_assets.learning.refits import used_rows
 from nn_assets.operations.asof.choices import unseen_from
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.novelty import confidence_shares
@@ -50,6 +51,8 @@ def calibrate_forecasts(
     by_estimator = dict(record.estimators)
     months = [session.strftime("%Y-%m") for session in record.sessions]
     starts = [row for row, month in enumerate(months) if row == 0 or month != months[row - 1]]
+    begun = used_rows(history.strategy, record.sessions, first_model_month(history.strategy)).start
+    starts = sorted({*starts, begun}) if history.strategy.walk_forward.partial_months else starts
     by_month = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(months)], strict=True)]
     shares = None
     if history.strategy.novelty is not None:
@@ -73,7 +76,7 @@ def calibrate_forecasts(
 
 def calibration_of(history: History, record: Forecasts, estimator: str) -> Calibration:
     """The calibration in force on a record's last session, from its rows before the session's month."""
-    month = forecast_rows(record.sessions, record.sessions[-1].strftime("%Y-%m"))
+    month = used_rows(history.strategy, record.sessions, record.sessions[-1].strftime("%Y-%m"))
     return _fit(history, record, _scaled(history, record, estimator), estimator, month.start)
 
 

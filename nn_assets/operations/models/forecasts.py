@@ -18,9 +18,9 @@ from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
 from nn_assets.estimators import forecast_names
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts, forecasts_from_rows, no_forecasts
 from nn_assets.learning.inference import forecast
+from nn_assets.learning.refits import used_rows
 from nn_assets.operations.asof.forecasts import FORECASTS, recorded_months
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.history import History
@@ -316,7 +316,7 @@ def _names(history: History) -> tuple[str, ...]:
 
 
 def _rows_of(history: History, month: str) -> range:
-    rows = forecast_rows(history.axis, month)
+    rows = used_rows(history.strategy, history.axis, month)
     return range(rows.start, rows.stop)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import Cube
-from nn_assets.errors import PublicationError
+from nn_assets.errors import PublicationError, ShortFoldError
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
@@ -147,6 +147,11 @@ def due_refits(history: History, months: Iterable[str]) -> dict[str, list[str]]:
     """The refits in force in each of some months that are due by now, in order; each month has one at least.
 
     One that begins within a month is due once the session before its own is there.
+
+    Raises
+    ------
+    ShortFoldError
+        The very first begins within a month (``walk_forward.partial_months``), and is not due yet.
     """
     refits, axis, calendar = refits_of(history.strategy), history.axis, history.strategy.market.calendar
 
@@ -157,6 +162,13 @@ def due_refits(history: History, months: Iterable[str]) -> dict[str, list[str]]:
     due = {}
     for month in months:
         first, *later = refits.in_force(month)
+        if first > month and not is_due(first) and history.strategy.walk_forward.partial_months:
+            raise ShortFoldError(
+                expected=f"every session before the first refit, {first}",
+                found=f"history to {axis[-1].date()}" if len(axis) else "no session",
+                remedy="take in the bars up to it, set market.history_ends later, or shorten training_days",
+                month=month,
+            )
         due[month] = [first, *filter(is_due, later)]
     return due
 

@@ -22,7 +22,7 @@ from nn_assets.estimators import TRADED
 from nn_assets.evaluation.study import StudyRefresh
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts
-from nn_assets.learning.refits import refits_of
+from nn_assets.learning.refits import refits_of, used_rows
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.forecasts import FORECASTS
@@ -69,7 +69,9 @@ class _Chain:
     def __init__(self, history: History, months: list[str], tell: Progress) -> None:
         self._history, self._progress = history, tell
         self.forecasts = forecasts_of_months(history, months)
-        self.rows = range(forecast_rows(history.axis, months[0]).start, forecast_rows(history.axis, months[-1]).stop)
+        self.rows = range(
+            used_rows(history.strategy, history.axis, months[0]).start, forecast_rows(history.axis, months[-1]).stop
+        )
         self.refreshes: list[StudyRefresh] = []
         self.checks: dict[str, RefreshCheck] = {}
         self.in_force_on: dict[int, str] = {}
@@ -194,7 +196,7 @@ def put_in_force_before_live(history: History, refreshed: RefreshedForecasts, ru
     months = sorted({str(row["month"]) for row in (*taken_back, *rows)})
     later = [month for month in months if month > f"{last:%Y-%m}"]
     tables = {
-        month: refreshed.forecasts.rows(forecast_rows(history.axis, month)).to_rows()
+        month: refreshed.forecasts.rows(used_rows(history.strategy, history.axis, month)).to_rows()
         for month in months
         if month not in later
     }

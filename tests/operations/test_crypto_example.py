@@ -1,0 +1,199 @@
+"""The bundled example on five-minute bars of two pairs against Bitcoin, from an exchange's files to a verdict.
+
+The data are real and twenty days long: nobody knows whether there is an edge in them, and none is claimed. Known is
+what a study may say of so little, what it may not read, and what its book may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from nn_assets.cli.check import check_data
+from nn_assets.errors import ShortFoldError
+from nn_assets.operations.catalog import find_strategy, with_example
+from nn_assets.operations.history import open_history
+from nn_assets.operations.next_command import history_too_short
+from nn_assets.operations.study import StudyResult
+from nn_assets.operations.study_page import keep_study, study_plots, write_study_page
+from nn_assets.settings import Strategy
+from tests.operations.homes import study
+from tests.operations.within_the_session import take_in_all
+from tests.orchestration.conftest import living_in
+from tests.shared_homes import nothing_drawn
+
+NAME, MONTH = "crypto_5m", "2018-01"
+PAIRS = ("ADA_BTC", "ETH_BTC")
+CUT = pd.Timestamp("2018-01-28")  # the last two days of the history are left out, or are garbage
+SMALL: dict[str, dict[str, Any]] = {
+    "features": {"names": ["log_return_1", "close_location", "volume_z_20"]},
+    "learning": {"ensemble": 1, "maximum_epochs": 2, "baselines": ["linear"], "lookback": 4, "processes": 1},
+    "walk_forward": {"refit_every_days": 5, "minimum_training_rows": 200},
+}
+
+
+@pytest.fixture
+def crypto_data(shared_data: Path) -> Path:
+    folder = shared_data / "crypto_freqtrade"
+    if not folder.is_dir():
+        pytest.skip(f"no crypto data at {folder}")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    with living_in(tmp_path):
+        yield tmp_path
+
+
+def example(home: Path, data: Path, *, every_bars: int = 1, **sections: dict[str, Any]) -> Strategy:
+    """The example in a home, with other values for some keys; its data are read where they are."""
+    with_example(NAME)
+    file = home / "strategies" / f"{NAME}.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["intraday"]["decisions"]["every_bars"] = every_bars
+    for section, values in sections.items():
+        settings[section] |= values
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (home / "strategies" / "crypto_freqtrade").symlink_to(data)
+    return find_strategy(NAME).strategy
+
+
+def test_the_example_is_studied_on_few_decisions_of_the_real_bars(crypto_data: Path, home: Path) -> None:
+    strategy = example(home, crypto_data, every_bars=6, **SMALL)
+    assert strategy.horizon_text == "2 hours: 4 bars"
+    take_in_all(strategy)
+    with nothing_drawn():
+        result = study(strategy, [MONTH])
+    # Warm-up (thirty hours) and parts (nine days) take eleven days; the grid of five gives fifteen, from the 11th on.
+    rounds = result.study.replays["network"].rounds
+    assert [play.session for play in rounds] == list(pd.date_range("2018-01-26", "2018-01-29 23:30", freq="30min"))
+    assert result.last.month == MONTH
+    assert result.last.verdict.phrase.startswith("cannot tell")
+    assert not result.last.verdict.allows_trading
+    by_row = result.material.model_by_row
+    assert not any(by_row[: len(by_row) - len(rounds)])  # the month's sessions before the first refit have no model
+
+
+def closes_of(data: Path) -> pd.DataFrame:
+    """Closes by bar and pair, read by hand."""
+    frames = {name: pd.read_feather(data / f"{name}-5m.feather").set_index("date")["close"] for name in PAIRS}
+    return pd.DataFrame(frames).tz_localize(None)
+
+
+@pytest.mark.full
+def test_the_example_as_it_is_bundled_reaches_a_verdict_and_replays_every_bar(crypto_data: Path, home: Path) -> None:
+    strategy = example(home, crypto_data)
+    answer = check_data(NAME)
+    assert "a horizon of 2 hours: 24 bars\n" in answer["text"]
+    assert f"first model {MONTH}" in answer["text"]
+    take_in_all(strategy)
+    result = study(strategy, [MONTH])
+    folds = {due for due in result.material.model_by_row if due}
+    assert len(folds) >= 4  # refits of the 21st, 23rd, 25th, 27th and 29th; one that is no better is not taken
+    assert all(2 * len(rows) >= 1000 for rows in result.material.training.values())
+    rounds = result.study.replays["network"].rounds
+    assert [play.session for play in rounds] == list(pd.date_range("2018-01-21", "2018-01-29 23:55", freq="5min"))
+    assert result.metadata["horizon"] == "2 hours: 24 bars"
+    assert result.last.month == MONTH
+    assert result.last.verdict.phrase.split(":")[0] in {"cannot tell", "no edge found"}
+    assert not result.last.verdict.allows_trading
+    # Equity is in bitcoin: what was bought and sold at the closes of the files, less fees, on ten bitcoin.
+    closes, traded = closes_of(crypto_data).ffill(), 0
+    for name in ("network", "linear", "boosting"):
+        cash, held = 10.0, np.zeros(len(PAIRS))
+        for play in result.study.replays[name].rounds:
+            for batch in play.fills:
+                traded += len(batch.quantity)
+                np.add.at(held, batch.symbol, batch.quantity)
+                cash -= float(batch.quantity @ batch.price + batch.commission_usd.sum())
+        worth = cash + float(held @ closes.loc[rounds[-1].session].to_numpy())
+        final = result.study.replays[name].rounds[-1].state.equity_usd
+        assert final == pytest.approx(worth, abs=10.0 * 0.05 * 9 / 365)  # what shorts paid to borrow, at most
+    assert traded > 0
+    with open_history(strategy) as history:
+        keep_study(history, result, study_plots(result))
+        page = write_study_page(history).read_text(encoding="utf-8")
+    assert "2 hours: 24 bars" in page
+    assert "24 sessions" not in page
+
+
+def garbage(data: Path, folder: Path) -> Path:
+    """The same files with nonsense from the cut on; prices half as high again and volumes tripled."""
+    folder.mkdir()
+    for name in PAIRS:
+        bars = pd.read_feather(data / f"{name}-5m.feather")
+        late = bars["date"] >= CUT.tz_localize("UTC")
+        bars.loc[late, ["open", "high", "low", "close"]] *= 1.5
+        bars.loc[late, "volume"] *= 3.0
+        bars.to_feather(folder / f"{name}-5m.feather")
+    return folder
+
+
+@pytest.mark.full
+def test_a_history_of_days_is_refused_before_its_first_refit_and_each_later_end_is_a_look_of_its_own(
+    crypto_data: Path, home: Path
+) -> None:
+    strategy = example(home, crypto_data, every_bars=6, **{**SMALL, "market": {"history_ends": "2018-01-24"}})
+    take_in_all(strategy)
+    with open_history(strategy) as history:
+        short = history_too_short(history)
+    assert short is not None
+    assert short.why.startswith("a first model can be used from 2018-01-26")
+    assert short.command.startswith("bring bars from 2018-01-09 or earlier on")
+    with pytest.raises(ShortFoldError, match="every session before the first refit, 2018-01-26; found history to 2018"):
+        study(strategy, [MONTH])
+    file, looks = home / "strategies" / f"{NAME}.yaml", []
+    for ends in ("2018-01-28", "2018-01-29"):
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        settings["market"]["history_ends"] = ends
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        strategy = find_strategy(NAME).strategy
+        take_in_all(strategy)
+        with nothing_drawn():
+            looks.append(study(strategy, [MONTH]).last.verdict.look)
+            assert study(strategy, [MONTH]).last.verdict.look == looks[-1]  # again on the same bars
+    assert looks == [1, 2]
+
+
+CHEAP = {"half_spread_bps": 0.01, "commission_bps": 0.01}  # so that there are decisions to compare
+
+
+def decisions_of(result: StudyResult) -> dict[str, np.ndarray]:
+    """What was forecast, wanted and ordered before the cut, by estimator; models as well."""
+    rows = np.flatnonzero(np.asarray(result.study.track.sessions < CUT))
+    made: dict[str, np.ndarray] = {"models": np.array(result.material.model_by_row, dtype=object)[rows]}
+    for name, replayed in result.study.replays.items():
+        before = [play for play in replayed.rounds if play.session < CUT]
+        made[f"{name} probability"] = result.material.forecasts[name].probability[rows]
+        made[f"{name} calibrated"] = result.material.forecasts[name].calibrated[rows]
+        made[f"{name} weights"] = np.array([play.decision.target_weight for play in before])
+        made[f"{name} equity"] = np.array([play.state.equity_usd for play in before])
+    return made
+
+
+@pytest.mark.full
+def test_no_decision_changes_where_the_last_two_days_are_cut_or_garbage(
+    crypto_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    results = {}
+    for change in ("none", "cut", "garbage"):
+        home = tmp_path_factory.mktemp(change)
+        data = garbage(crypto_data, home / "data") if change == "garbage" else crypto_data
+        ends = {"market": {"history_ends": "2018-01-27"}} if change == "cut" else {}
+        with living_in(home), nothing_drawn():
+            strategy = example(home, data, every_bars=3, **{**SMALL, "costs": CHEAP, **ends})
+            take_in_all(strategy)
+            results[change] = decisions_of(study(strategy, [MONTH]))
+    whole = results.pop("none")
+    assert np.isfinite(whole["network probability"]).sum() > 100
+    assert any(np.any(whole[name]) for name in whole if name.endswith("weights"))
+    for change, other in results.items():
+        for name, values in whole.items():
+            np.testing.assert_array_equal(values, other[name], err_msg=f"{change}: {name}")
