@@ -366,7 +366,7 @@ class Strategy(Section):
             messages = [_unknown_series(role, name, series_names) for role, name in unknown.items()]
             raise ValueError("; ".join(messages))
         if self.intraday is not None and "source" in self.model_fields_set:
-            raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
+            raise ValueError("with intraday, daily bars are made of the bars within the session: leave source out")
         return self
 
     @property

@@ -138,7 +138,7 @@ def test_a_contestant_that_ranks_nothing_is_said_to_and_takes_nothing_from_the_o
     assert "nan" not in " ".join(lines)
     page = comparison_page([{"name": "one", "label": "", "comparison": made, "facts": [], "caveats": []}])
     assert f"{why}, not compared" in page
-    assert "all 2 that were made together" in page
+    assert "the error of all 2 together" in page
     assert "\N{EN DASH} to \N{EN DASH}" not in page
     assert _with_a_simple_one_that(says, strength=0.6).winners == ("mlp", "tcn")  # of what there is to be beaten
 
