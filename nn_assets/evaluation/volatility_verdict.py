@@ -99,10 +99,10 @@ def _comparison(losses: LossFigures, estimator: str, level: float, *, better: bo
     figure = f"{losses.statistic} {_number(own)} against {values} (t {statistics})"
     if better:
         return f"forecasts {what} better than {' and '.join(names)}: {figure}"
-    found = {name: _finding(tests[name], level) for name in losses.simple}
-    if set(found.values()) == {"not distinguishable from"}:
+    by_simple = {name: _finding(tests[name], level) for name in losses.simple}
+    if set(by_simple.values()) == {"not distinguishable from"}:
         return f"not distinguishable from {' and '.join(names)}: {figure}"
-    said = ", ".join(f"{found[name]} {SIMPLE_TITLES.get(name, name)}" for name in losses.simple)
+    said = ", ".join(f"{by_simple[name]} {SIMPLE_TITLES.get(name, name)}" for name in losses.simple)
     return f"does not forecast {what} better than {' and '.join(names)} ({said}): {figure}"
 
 

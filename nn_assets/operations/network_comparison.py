@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import ceil
 from pathlib import Path
@@ -29,6 +29,7 @@ from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.momentum import RETURN_FEATURES
 from nn_assets.learning.networks import NETWORKS, levels_read
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
+from nn_assets.operations.compared_books import Money, books_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import DueFold, due_folds, fold_data
 from nn_assets.operations.models.stored import load_model
@@ -74,6 +75,7 @@ class NetworksCompared:
     months: tuple[str, str]
     seconds: Mapping[str, float]  # that each one's fits took; 0 where its models were in the store
     trials: int  # that this comparison put on record
+    books: Mapping[str, Money] = field(default_factory=dict)  # what each contestant's earned
     searched: bool = False  # whether the strategy has a search, which is left out here
 
 
@@ -131,8 +133,10 @@ def _changed(learning: LearningSettings, changes: Mapping[str, Any]) -> Learning
     return LearningSettings.model_validate(learning.model_dump() | dict(changes))
 
 
-def compare_networks(history: History, networks: Sequence[str], run_id: str, tell: Progress) -> NetworksCompared:
-    """Fit what is missing, record every trial, forecast all folds by every member, and test.
+def compare_networks(
+    history: History, networks: Sequence[str], run_id: str, tell: Progress, *, members_replayed: bool = True
+) -> NetworksCompared:
+    """Fit what is missing, record every trial, forecast all folds by every member, test, and replay every book.
 
     Parameters
     ----------
@@ -140,6 +144,8 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         Its strategy's learning section says what all networks have in common, whatever a search would choose.
     networks : sequence of str
         Names of the registry; all of them when empty.
+    members_replayed : bool
+        Whether each member's book is replayed beside its ensemble's: as many replays more as there are seeds.
 
     Raises
     ------
@@ -182,8 +188,25 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         (months[0], months[-1]),
         seconds,
         len(history.stores.ledger.read("trials", history.strategy.name)) - before,
+        books_of(history, months, forecasts, _makers(forecasts, folds, addresses, names), tell, alone=members_replayed),
         searched,
     )
+
+
+def _makers(
+    forecasts: Mapping[str, FloatArray], folds: Sequence[DueFold], addresses: Addresses, fold_of: Any
+) -> dict[str, tuple[str, list[str | None]]]:
+    """What its models call each contestant, and the model of each session: the first network's hold the simple ones."""
+    first = next(iter(addresses))
+    numbers = {str(number): number for number in range(len(folds))}
+    rows = [numbers.get(name) for name in fold_of.tolist()]
+    return {
+        name: (
+            TRADED if name in addresses else name,
+            [None if row is None else addresses[name if name in addresses else first][row] for row in rows],
+        )
+        for name in forecasts
+    }
 
 
 def _months(history: History) -> list[str]:
@@ -289,12 +312,24 @@ def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Pa
             "name": one.strategy.name,
             "label": market_label(one.strategy),
             "comparison": one.comparison,
+            "books": one.books,
+            "books_said": books_said(one),
             "facts": facts_of(one),
             "caveats": caveats_of(one.strategy),
         }
         for one in compared
     ]
     return write_page(name, comparison_page(sheets))
+
+
+def books_said(compared: NetworksCompared) -> str:
+    """What the books are, and why there is no spread over their seeds where there is none."""
+    text = (
+        "Each ensemble's forecasts through the replay of a study: one calibration, one sizing, one cost object, the "
+        "verdict not asked, no drift watched and so no refresh. Sharpe ratios a year, in excess of cash"
+    )
+    without = any(one.sharpe_net is not None and not one.of_members for one in compared.books.values())
+    return text + "; over seeds none at quick sizes, where each member would be one replay more" * without
 
 
 def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:

@@ -191,7 +191,7 @@ class Strategy(Section):
             "no intraday.decisions, whose bars the EWMA and HAR beside it do not count": self.decisions is not None,
         }
         if any(asked.values()):
-            needed = "; ".join(requirement for requirement, stated in asked.items() if stated)
+            needed = "; ".join(requirement for requirement, lacking in asked.items() if lacking)
             raise ValueError(
                 f"label.kind {self.label.kind} forecasts a volatility, which has no direction, and needs {needed}"
             )
