@@ -123,10 +123,17 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
 
 
 def simple_of(strategy: Strategy) -> tuple[str, ...]:
-    """What a strategy's networks are compared with: without the momentum rule where no feature is a return."""
+    """What a strategy's networks are compared with: without the momentum rule where there is none."""
+    return SIMPLE if not _no_momentum(strategy) else tuple(name for name in SIMPLE if name != "momentum")
+
+
+def _no_momentum(strategy: Strategy) -> str:
+    """Why there is no momentum rule; empty where there is one."""
     names = strategy.features.names
+    if strategy.of_no_direction:
+        return "the label is a volatility, of which the direction of past returns says nothing"
     reads = not names or any(name in names for name in RETURN_FEATURES)
-    return SIMPLE if reads else tuple(name for name in SIMPLE if name != "momentum")
+    return "" if reads else f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})"
 
 
 def _changed(learning: LearningSettings, changes: Mapping[str, Any]) -> LearningSettings:
@@ -344,8 +351,10 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Epochs", f"at most {learning.maximum_epochs}"),
         *[("Search", "left out: every contestant has the configuration that the file states")] * compared.searched,
         ("Trials put on record", str(compared.trials)),
+        *[("Compared by", "how they rank volatilities; QLIKE or the Brier score is a study's")]
+        * compared.strategy.of_no_direction,
         *(
-            (f"Left out: {name}", f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})")
+            (f"Left out: {name}", _no_momentum(compared.strategy))
             for name in SIMPLE
             if name not in simple_of(compared.strategy)
         ),
