@@ -96,8 +96,8 @@ def _record(history: History, estimator: str, model_ids: Sequence[str | None], m
     table[estimator].probability[:] = members.mean(axis=0)
     spread = members.std(axis=0, ddof=1) if len(members) > 1 else np.where(np.isfinite(members[0]), 0.0, np.nan)
     table[estimator].dispersion[:] = spread
-    there = np.isfinite(table[estimator].probability).any(axis=1)
-    ids = [model if known else None for model, known in zip(model_ids, there, strict=True)]
+    forecast = np.isfinite(table[estimator].probability)
+    ids = [model if row.any() else None for model, row in zip(model_ids, forecast, strict=True)]
     return Forecasts(history.axis, history.symbols, table.estimators, ids)
 
 
