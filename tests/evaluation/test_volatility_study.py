@@ -160,7 +160,7 @@ def test_who_knows_the_level_is_found_and_who_says_what_was_is_not(studied) -> N
     verdicts = {name: volatility_verdict(figures, month="2016-06", estimator=name) for name in figures.total}
     assert verdicts["network"].kind == "forecasts volatility better"
     assert verdicts["network"].phrase.startswith("forecasts volatility better than the EWMA and HAR: QLIKE 0.")
-    assert verdicts["linear"].kind == verdicts["boosting"].kind == "does not forecast volatility better"
+    assert verdicts["linear"].kind == verdicts["boosting"].kind == "not shown to forecast volatility better"
     assert "worse than the EWMA, worse than HAR" in verdicts["boosting"].phrase
     for one in verdicts.values():
         assert one.reason.startswith("it does not trade: a volatility has no direction; use it for sizes with ")
