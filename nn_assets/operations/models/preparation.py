@@ -16,13 +16,11 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.features.labels import label_kind
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import Fold, make_fold
-from nn_assets.learning.heads import HEADS
 from nn_assets.learning.model import FoldData, chosen_features, judged_features
 from nn_assets.learning.refits import DailyRefits, refits_of
 from nn_assets.learning.refresh import RefreshCheck
@@ -207,18 +205,6 @@ def fold_data(due: DueFold) -> FoldData:
     chosen = _chosen(due, due.strategy, judged) if due.strategy.features.select else None
     parent = due.parent if due.strategy.learning.warm_start else ""  # a cold candidate of a strategy that begins warm
     return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, parent)
-
-
-def require_learnable(data: FoldData, strategy: Strategy) -> None:
-    """Refuse a fold whose training labels are all the same: a network would learn that nothing else happens.
-
-    Raises
-    ------
-    TrainingError
-    """
-    learned = data.labels.learned[data.fold.training]
-    if len(there := learned[np.isfinite(learned)]):  # of none it is said that the fold is too short
-        HEADS[label_kind(strategy.label).learns].require_learnable(there, f"the network used from {data.fold.month}")
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:
