@@ -362,20 +362,7 @@ def _prepare(task: _Task) -> _Inputs:
     )
     samples = _samples(task, windows, task.labels.learned)
     require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)
-    if not samples["validation"].count:
-        raise _nothing_to_stop_by(task.fold)
-    task.head.require_learnable(samples["training"].targets, f"the model used from {task.fold.month}")
     return _Inputs(stationarity, selection, scaler, windows, samples)
-
-
-def _nothing_to_stop_by(fold: Fold) -> ShortFoldError:
-    return ShortFoldError(
-        expected="validation rows with all features and a label, by which training stops",
-        found="none",
-        remedy="look at the features there (nn-assets check): a series that has ended leaves none; or lengthen "
-        "walk_forward.validation_months (or validation_days)",
-        month=fold.month,
-    )
 
 
 def _samples(task: _Task, windows: Windows, learned: FloatArray) -> dict[str, Samples]:

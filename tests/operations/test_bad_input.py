@@ -217,12 +217,12 @@ NAMED: dict[str, tuple[Change, dict[str, Any], dict[str, Any], str]] = {
         {},
         "2016-05.* validation rows with all features",
     ),
-    "one class": (rising, {}, {}, "both classes for the model used from 2016-05"),
+    "one class": (rising, {}, {}, "both classes for the network used from 2016-05"),
     "one class, and a network alone": (
         rising,
         {},
         {"learning": {"baselines": []}},
-        "both classes for the model used from 2016-05",
+        "both classes for the network used from 2016-05",
     ),
 }
 
