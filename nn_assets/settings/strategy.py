@@ -233,7 +233,7 @@ class Strategy(Section):
             "no intraday.decisions, whose bars the EWMA and HAR beside it do not count": self.decisions is not None,
         }
         if any(asked.values()):
-            needed = "; ".join(requirement for requirement, stated in asked.items() if stated)
+            needed = "; ".join(requirement for requirement, unmet in asked.items() if unmet)
             raise ValueError(
                 f"label.kind {self.label.kind} forecasts a volatility, which has no direction, and needs {needed}"
             )

@@ -124,6 +124,10 @@ def rising(bars: pd.DataFrame) -> pd.DataFrame:
     return bars
 
 
+def noise(count: int) -> np.ndarray:
+    return 20.0 + np.random.default_rng(3).normal(size=count)
+
+
 def mood(values: Callable[[int], np.ndarray], rows: slice = slice(None)) -> dict[str, Any]:
     return {"mood": values, "mood_rows": rows}
 
@@ -136,7 +140,7 @@ def write(home: Path, change: Change, series: dict[str, Any], **sections: dict[s
     with np.errstate(over="ignore"):
         bars = change(bars)
     bars.to_csv(folder / "bars" / "bars.csv", index=False, date_format="%Y-%m-%d")
-    values = series.get("mood", lambda count: 20.0 + np.sin(np.arange(count)))(len(days))
+    values = series.get("mood", noise)(len(days))
     lines = [
         f"{day.date()},{'' if np.isnan(value) else repr(float(value))}" for day, value in zip(days, values, strict=True)
     ]
@@ -179,7 +183,7 @@ ALIKE: dict[str, tuple[Change, dict[str, Any], frozenset[str]]] = {
     ),
     "all blank": (blank, {}, WITHOUT_IT),
     "a series too short": (lambda bars: bars, mood(np.arange, slice(-8, None)), ALL),
-    "a series that ends": (lambda bars: bars, mood(lambda count: np.cos(np.arange(count)), slice(0, 150)), frozenset()),
+    "a series that ends": (lambda bars: bars, mood(noise, slice(0, 215)), frozenset()),
 }
 
 
@@ -207,8 +211,19 @@ NAMED: dict[str, tuple[Change, dict[str, Any], dict[str, Any], str]] = {
         r"series mood.*missing_value",
     ),
     "a series beyond all bounds": (lambda bars: bars, mood(lambda count: np.full(count, 1e300)), {}, "out_of_bounds"),
-    "one class": (rising, {}, {}, "both classes"),
-    "one class, and a network alone": (rising, {}, {"learning": {"baselines": []}}, "both classes for the network"),
+    "a series that ends before what training is stopped by": (
+        lambda bars: bars,
+        mood(noise, slice(0, 150)),
+        {},
+        "2016-05.* validation rows with all features",
+    ),
+    "one class": (rising, {}, {}, "both classes for the network used from 2016-05"),
+    "one class, and a network alone": (
+        rising,
+        {},
+        {"learning": {"baselines": []}},
+        "both classes for the network used from 2016-05",
+    ),
 }
 
 

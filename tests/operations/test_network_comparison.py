@@ -12,14 +12,17 @@ import pytest
 import yaml
 
 from nn_assets.errors import SettingsError
+from nn_assets.evaluation.study import Terms, run_study
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning import model
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import network_comparison
+from nn_assets.operations import study as studies
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.compared_books import books_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models.preparation import due_folds, fold_data
 from nn_assets.operations.network_comparison import (
@@ -116,6 +119,8 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
     assert made.comparison.sessions > 60
     assert all(np.isfinite(one.estimate) and len(one.of_members) == 2 for one in made.comparison.contestants)
     assert heard[0].endswith("8 of them to be fitted")
+    assert set(made.books) == {"rnn", "mlp", *SIMPLE}
+    assert all(one.sharpe_net is not None and len(one.of_members) == 2 for one in made.books.values())
     # of one that searches, the configuration that its file states is compared: no choice is asked for, nothing changes
     space = {"learning.lookback": {"choices": [3, 5]}, "learning.network": {"choices": ["mlp", "gru"]}}
     searching = strategy().model_copy(update={"search": SearchSettings.model_validate({"trials": 4, "space": space})})
@@ -129,3 +134,34 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
     assert again.searched
     assert not made.searched
     assert "every contestant has the configuration that the file states" in page
+    assert again.books == made.books
+    assert f"<td>{made.books['mlp'].sharpe_net:.2f}".replace("-", "\N{MINUS SIGN}") in page
+
+
+@pytest.mark.full
+def test_a_contestants_book_is_the_one_that_a_study_of_the_same_models_replays(own_home: Path) -> None:
+    """Up to July, before which the study refused no refit; where no drift is watched."""
+    months = months_between(FIRST_MONTH, "2016-07")
+    with open_history(strategy()) as history:
+        material = studies._material(history, months[-1])
+        unwatched = replace(material, known=lambda: (replace(one, references={}) for one in material.known()))
+        played = run_study(strategy(), history.sessions_per_year, unwatched, Terms(trials=1)).figures.total
+        candidates = contestants(history.strategy, ["mlp"])
+        folds = sorted(due_folds(history, months), key=lambda due: due.fold.used_from)
+        addresses = {
+            name: [due.address(of) for due in network_comparison._of(folds, of)] for name, of in candidates.items()
+        }
+        network_comparison._fit(history, candidates, folds, addresses, lambda _: None)
+        forecasts, fold_of = network_comparison._forecasts(history, folds, addresses)
+        makers = network_comparison._makers(forecasts, folds, addresses, fold_of)
+        books = books_of(history, months, forecasts, makers, lambda _: None, alone=False)
+    for name, called in (("mlp", "network"), ("linear", "linear"), ("boosting", "boosting")):
+        assert books[name].sharpe_net == pytest.approx(played[called].sharpe_net, rel=1e-6), name
+        assert books[name].sharpe_gross == pytest.approx(played[called].sharpe_gross, rel=1e-6), name
+        assert books[name].of_members == ()
+
+
+def test_a_label_without_direction_has_no_book_and_says_so() -> None:
+    history = SimpleNamespace(strategy=SimpleNamespace(of_no_direction=True))
+    books = books_of(history, [], {"mlp": np.zeros((1, 2, 2))}, {}, print)  # type: ignore[arg-type]
+    assert books["mlp"].why.startswith("no book: a volatility has no direction")

@@ -231,15 +231,29 @@ def fold_data(due: DueFold) -> FoldData:
 
 
 def require_learnable(data: FoldData, strategy: Strategy) -> None:
-    """Refuse a fold whose training labels are all the same: a network would learn that nothing else happens.
+    """Refuse a fold that nothing is learned of: training labels that are all the same, or no row to stop training by.
 
     Raises
     ------
     TrainingError
+        All training labels are the same: a network would learn that nothing else happens.
+    ShortFoldError
+        No validation row has all features and a label, as after a series has ended.
     """
-    learned = data.labels.learned[data.fold.training]
-    if len(there := learned[np.isfinite(learned)]):  # of none it is said that the fold is too short
-        HEADS[label_kind(strategy.label).learns].require_learnable(there, f"the network used from {data.fold.month}")
+    learned, fold = data.labels.learned, data.fold
+    there = learned[fold.training]
+    if len(there := there[np.isfinite(there)]):  # of none it is said that the fold is too short
+        HEADS[label_kind(strategy.label).learns].require_learnable(there, f"the network used from {fold.month}")
+    kept = () if data.stationarity is None else data.stationarity.kept
+    features = [np.isfinite(data.cube.feature(name)[fold.validation]) for name in kept]
+    if kept and not np.logical_and.reduce([np.isfinite(learned[fold.validation]), *features]).any():
+        raise ShortFoldError(
+            expected="validation rows with all features and a label, by which training stops",
+            found="none",
+            remedy="look at the features there (nn-assets check): a series that has ended leaves none; or lengthen "
+            "walk_forward.validation_months (or validation_days)",
+            month=fold.month,
+        )
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:

@@ -191,8 +191,8 @@ def _fitted(history: History, missing: list[FoldData]) -> Iterator[FoldModel]:
     ------
     ModelError
         The refit before is not in the store.
-    TrainingError
-        All training labels of one are the same.
+    TrainingError, ShortFoldError
+        Nothing can be learned of one: see :func:`~nn_assets.operations.models.preparation.require_learnable`.
     """
     strategy = history.strategy
     for data in missing:

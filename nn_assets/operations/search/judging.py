@@ -135,7 +135,11 @@ class FoldJudge:
             try:
                 data = self._data(trial_strategy(base, parameters), fold)
                 require_learnable(data, base)
-            except (SettingsError, TrainingError) as error:  # a feature that the cube lacks, labels all the same
+            except (
+                SettingsError,
+                ShortFoldError,
+                TrainingError,
+            ) as error:  # a feature that the cube lacks, all labels alike
                 due.append(str(error))
             else:
                 due.append(data)
