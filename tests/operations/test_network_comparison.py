@@ -139,25 +139,25 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
 
 
 @pytest.mark.full
-def test_a_contestants_book_is_the_one_that_a_study_of_the_same_models_replays(own_home: Path) -> None:
-    """Up to July, before which the study refused no refit; where no drift is watched."""
-    months = months_between(FIRST_MONTH, "2016-07")
+def test_a_contestants_book_is_the_one_that_a_study_of_the_same_forecasts_replays(own_home: Path) -> None:
+    """Two members as far apart as the study's ensemble disagreed; where no drift is watched."""
+    months = months_between(FIRST_MONTH, LAST_MONTH)
     with open_history(strategy()) as history:
-        material = studies._material(history, months[-1])
+        material = studies._material(history, LAST_MONTH)
         unwatched = replace(material, known=lambda: (replace(one, references={}) for one in material.known()))
         played = run_study(strategy(), history.sessions_per_year, unwatched, Terms(trials=1)).figures.total
-        candidates = contestants(history.strategy, ["mlp"])
-        folds = sorted(due_folds(history, months), key=lambda due: due.fold.used_from)
-        addresses = {
-            name: [due.address(of) for due in network_comparison._of(folds, of)] for name, of in candidates.items()
+        names = ("network", "linear", "boosting")
+        arrays = {name: (material.forecasts[name].probability, material.forecasts[name].dispersion) for name in names}
+        members = {
+            name: np.stack([mean + spread / np.sqrt(2.0), mean - spread / np.sqrt(2.0)])
+            for name, (mean, spread) in arrays.items()
         }
-        network_comparison._fit(history, candidates, folds, addresses, lambda _: None)
-        forecasts, fold_of = network_comparison._forecasts(history, folds, addresses)
-        makers = network_comparison._makers(forecasts, folds, addresses, fold_of)
-        books = books_of(history, months, forecasts, makers, lambda _: None, alone=False)
-    for name, called in (("mlp", "network"), ("linear", "linear"), ("boosting", "boosting")):
-        assert books[name].sharpe_net == pytest.approx(played[called].sharpe_net, rel=1e-6), name
-        assert books[name].sharpe_gross == pytest.approx(played[called].sharpe_gross, rel=1e-6), name
+        makers = {name: (name, material.model_by_row) for name in names}
+        books = books_of(history, months, members, makers, lambda _: None, alone=False)
+    for name in names:
+        assert played[name].sharpe_net is not None
+        assert books[name].sharpe_net == pytest.approx(played[name].sharpe_net, rel=1e-6), name
+        assert books[name].sharpe_gross == pytest.approx(played[name].sharpe_gross, rel=1e-6), name
         assert books[name].of_members == ()
 
 
