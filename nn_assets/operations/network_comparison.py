@@ -64,6 +64,8 @@ QUICK: Mapping[str, Any] = {
 QUICK_REFITS, _QUICK_DAYS = 12, 365
 """Months, or about so many days, between fits, at least, where sizes are quick."""
 
+_FORECASTS_ALONE = {"volatility": "ewma"}  # of ``portfolio``
+
 Addresses = Mapping[str, Sequence[str]]
 """Of every network's model of each fold, in their order."""
 
@@ -110,7 +112,8 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
 
     A network has its own settings where the strategy names it, and their defaults where not. The chart reader draws
     candles where the strategy's features are those of candles, and else takes the table of features as its image.
-    All begin with fresh weights. With dense targets a network that has no output at each step learns plain ones.
+    All begin with fresh weights. With dense targets a network that has no output at each step learns plain ones. What
+    is compared are forecasts of the label: no contestant has an ensemble of volatility or scores of novelty fitted.
 
     Raises
     ------
@@ -139,7 +142,8 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
 def _sound(strategy: Strategy, changes: Mapping[str, Any]) -> Strategy:
     """The strategy with another network, held to its contract: before hours of fits, of which its own could fail."""
     # what a search would choose of one network says nothing of the others
-    made = strategy.model_copy(update={"learning": _changed(strategy.learning, changes), "search": None})
+    left_out = {"search": None, "novelty": None, "portfolio": strategy.portfolio.model_copy(update=_FORECASTS_ALONE)}
+    made = strategy.model_copy(update={"learning": _changed(strategy.learning, changes), **left_out})
     prepare(made)
     return made
 
@@ -199,7 +203,7 @@ def compare_networks(
     }
     seconds = _fit(history, strategies, folds, addresses, tell)
     for candidate in strategies.values():
-        record_tried(history, run_id, candidate)
+        record_tried(history, run_id, history.strategy.model_copy(update={"learning": candidate.learning}))
     tell("forecasting every fold by every member")
     forecasts, names = _forecasts(history, folds, addresses)
     outcomes, targets = _labels(history)

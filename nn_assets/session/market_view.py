@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.arrays import BoolArray, DayArray, FloatArray, IntArray, read_only, read_only_fields, stamps_of
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.catalogue.stepping import Stepping
-from nn_assets.features.labels import MINIMUM_CROSS_SECTION
+from nn_assets.features.labels import less_the_median
 from nn_assets.features.own_bars import OwnBars, over_own_rows, with_gaps
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
@@ -150,6 +150,11 @@ class MarketView:
     def __post_init__(self) -> None:
         read_only_fields(self)
 
+    @property
+    def relative_returns(self) -> FloatArray:
+        """Each session's return less its median, fraction, (bars, symbols), as relative labels are made of them."""
+        return less_the_median(self.returns, self.candidates)
+
     @cached_property
     def relative_volatility(self) -> FloatArray:
         """Forecast volatility per session of the return less the session's median, fraction, (bars, symbols).
@@ -157,11 +162,7 @@ class MarketView:
         The median is over the session's members; a session with fewer than 5 returns of theirs is left out. The
         EWMA is that of :func:`nn_assets.signals.signals.ewma_volatility`, over the sessions that were not halted.
         """
-        judged = self.returns if self.candidates is None else np.where(self.candidates, self.returns, np.nan)
-        median = np.full((len(judged), 1), np.nan)
-        enough = np.isfinite(judged).sum(axis=1) >= MINIMUM_CROSS_SECTION
-        median[enough, 0] = np.nanmedian(judged[enough], axis=1)
-        apart = self.returns - median
+        apart = self.relative_returns
         volatility, halts = ewma_volatility(apart), _Halts.of(self.halted)
         if halts is not None:
             halts.lay(volatility, ewma_volatility(halts.pack(apart)), stays=True)

@@ -29,6 +29,7 @@ from nn_assets.settings.sections import (
     COMPUTES_OF_ITS_OWN,
     LABELS_OF_ITS_OWN,
     LABELS_OF_NO_DIRECTION,
+    LABELS_OF_VALUES,
     LABELS_SIZED_PER_NAME,
     LABELS_TRADED,
     NETWORKS_OF_ITS_OWN,
@@ -236,6 +237,17 @@ class Strategy(Section):
             needed = "; ".join(requirement for requirement, unmet in asked.items() if unmet)
             raise ValueError(
                 f"label.kind {self.label.kind} forecasts a volatility, which has no direction, and needs {needed}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_value_has_a_unit_of_its_own(self) -> Strategy:
+        kind, asked = self.label.kind, self.portfolio.volatility
+        if asked != "ewma" and (kind in LABELS_OF_VALUES or self._label_states("learns") == "value"):
+            raise ValueError(
+                f"label.kind {kind} says what a name is expected to earn in units of its own scale, so that "
+                f"portfolio.volatility {asked} would change no size: leave it out, or state a label that learns a sign "
+                "(direction, direction_relative)"
             )
         return self
 

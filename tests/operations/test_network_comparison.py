@@ -35,6 +35,7 @@ from nn_assets.operations.network_comparison import (
     write_comparison_page,
 )
 from nn_assets.operations.pages import caveats_of
+from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
 from tests.operations.homes import months_between
 from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, strategy
@@ -59,6 +60,16 @@ def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simpl
     assert small.learning.batch_size == of.learning.batch_size
     with pytest.raises(SettingsError, match=r"learning\.network"):
         contestants(of, ["perceptron_of_nobody"])
+
+
+def test_no_contestant_fits_an_ensemble_of_volatility_or_scores_of_novelty() -> None:
+    of = find_strategy("planted_edge").strategy
+    portfolio = of.portfolio.model_copy(update={"volatility": "network"})
+    (made,) = contestants(
+        of.model_copy(update={"portfolio": portfolio, "novelty": NoveltySettings()}), ["mlp"]
+    ).values()
+    assert (made.portfolio.volatility, made.novelty) == ("ewma", None)
+    assert made == contestants(of, ["mlp"])["mlp"]  # so that its models are shared with a strategy without either
 
 
 @pytest.mark.parametrize(("until", "first"), [(None, "2016-05-02"), ("2016-06-15", "2016-06-16")])
