@@ -46,7 +46,7 @@ class Replay:
 
     rounds: tuple[Round, ...]
     track: BookTrack
-    latched: int = 0  # sessions for which a breaker had been latched at the end
+    latched: int = 0  # sessions, by the day, for which a breaker had been latched at the end
 
     @property
     def session_state(self) -> SessionState:
@@ -106,7 +106,7 @@ def replay(
 
     Unless ``controls`` says otherwise, the verdict's gate is open (whether to trade at all is what a
     replay is for), and a latched breaker, which live only a person resets, is reset after
-    ``portfolio.replay_reset_sessions``.
+    ``portfolio.replay_reset_sessions``, which count days: of bars within the session it is reset as a day begins.
 
     Parameters
     ----------
@@ -153,12 +153,13 @@ def replay(
             state = first_session_state(strategy, symbols, sessions[scene.rows[0]])
         for row in scene.rows:
             equity = equity if rounds else state.book.equity_usd
-            latched = latched + 1 if state.book.breakers else 0
+            begins_day = scene.market.begins_day(row)
+            latched = latched + begins_day if state.book.breakers else 0
             facts = SessionFacts(
                 market=scene.market.at(row),
                 signals=make_signals(symbols, scene.forecasts.at(row), outcomes.at(row), own[row], horizon),
                 drift=None if scene.monitor is None else scene.monitor(row),
-                controls=_unattended(strategy, latched) if controls is None else controls(row),
+                controls=_unattended(strategy, latched if begins_day else 0) if controls is None else controls(row),
                 late=None if late is None else late(row),
                 programme=None if watch is None else watch.at(row),
                 groups=None if scene.groups is None else scene.groups(row),
@@ -237,7 +238,7 @@ class BuyAndHold:
         if scene.labels.candidates is not None:
             self._there &= scene.labels.candidates[self._start]
         market, names = scene.market, max(int(self._there.sum()), 1)
-        adv, volatility = market.adv_usd[self._start], market.volatility[self._start]
+        adv, volatility = market.adv_usd[self._start], market.cost_volatility[self._start]
         cost = self._costs.cost_fraction(self._capital_usd / names, adv, volatility)
         self._there &= np.isfinite(cost)
         self._wealth = np.ones(int(self._there.sum()))

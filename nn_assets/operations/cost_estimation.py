@@ -71,7 +71,7 @@ def _with_liquidity(history: History, fills: FillRows) -> pd.DataFrame:
         growth = panel.adjustment.growth
         carried = growth[row[inside], column[inside]] / growth[row[inside] + 1, column[inside]]
         joined.loc[inside, "reference_price"] *= carried
-    for name, source in (("adv_usd", market.adv_usd), ("daily_volatility", market.volatility)):
+    for name, source in (("adv_usd", market.adv_usd), ("daily_volatility", market.cost_volatility)):
         values = np.full(len(joined), np.nan)
         values[inside] = source[row[inside], column[inside]]
         joined[name] = values

@@ -46,6 +46,7 @@ from nn_assets.operations.derived import (
 )
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.markov_fits import fitted_once
+from nn_assets.session.day_sizes import days_of
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.session.missing_bars import sessions_read
 from nn_assets.session.regime_naming import regime_naming
@@ -199,6 +200,7 @@ class Cut:
             regime_naming=naming,
             halted=self.halted,
             halt_reach=0 if self.halted is None else self._halt_reach,
+            days=days_of(strategy.market.calendar, self.sessions),
         )
 
     @property

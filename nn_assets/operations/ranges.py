@@ -41,7 +41,7 @@ def ranges_on(history: History, session: pd.Timestamp) -> Ranges:
         closes,
         view.panel.close[row],
         volatility,
-        2.0 * view.costs.cost_fraction(order, market.adv_usd[row], volatility),
+        2.0 * view.costs.cost_fraction(order, market.adv_usd[row], market.cost_volatility[row]),
         strategy.ranges,
     )
 

@@ -2,7 +2,9 @@
 
 A session goes: :meth:`Book.opened` (financing of what was held since the last session), then
 :meth:`Book.filled` for each batch of fills, then :meth:`Book.marked` at the close. Each gives a new
-book. Sums run through ``math.fsum`` so that the order of symbols changes no bit.
+book. A session is one that is decided: where bars within the session are, each of them, and ``day`` names the
+session of the calendar that they belong to. Losses of a session and of a week are those of days then.
+Sums run through ``math.fsum`` so that the order of symbols changes no bit.
 """
 
 from __future__ import annotations
@@ -73,8 +75,10 @@ class Book:
     equity_usd: float
     high_water_mark_usd: float  # since the last reset
     highest_ever_usd: float  # never reset
-    week_peak_usd: float  # highest close since the last of the week before
+    week_peak_usd: float  # highest close of a day since the last of the week before
     session: np.datetime64 = field(default=_NO_DAY)
+    day: np.datetime64 = field(default=_NO_DAY)  # of its bars within the session; NaT where it is decided once a day
+    day_start_usd: float = math.nan  # equity at the close of the day before, or at a reset since; NaN likewise
     session_costs_usd: float = 0.0
     session_financing_usd: float = 0.0  # interest and borrow fees, received less paid
     session_funding_usd: float = 0.0  # of perpetuals, received less paid
@@ -258,6 +262,7 @@ class Book:
         prices: FloatArray,
         settings: PortfolioSettings,
         *,
+        day: np.datetime64 | None = None,
         stale_share: float = 0.0,
         unfinished_run: str | None = None,
     ) -> tuple[Book, PortfolioState]:
@@ -267,6 +272,9 @@ class Book:
         ----------
         prices : ndarray, shape (symbols,)
             Closes. A missing or non-positive price keeps the last mark.
+        day : datetime64[D], optional
+            The day that a bar within the session belongs to, for losses of a day and of a week; left out where each
+            session is a day.
         stale_share, unfinished_run
             As in :func:`~nn_assets.portfolio.breakers.fired_breakers`.
         """
@@ -274,10 +282,10 @@ class Book:
         marked_session = np.where(usable | (self.quantity == 0.0), day_of(session), self.marked_session)
         valued = replace(self, price=np.where(usable, prices, self.price), marked_session=marked_session)
         values = valued.position_usd
-        book = valued.worth(session, math.fsum([self.cash_usd, *values.tolist()]))
+        book = valued.worth(session, math.fsum([self.cash_usd, *values.tolist()]), day)
         fired = fired_breakers(
             equity_usd=book.equity_usd,
-            previous_equity_usd=self.equity_usd,
+            previous_equity_usd=self.equity_usd if day is None else book.day_start_usd,
             week_peak_usd=book.week_peak_usd,
             high_water_mark_usd=book.high_water_mark_usd,
             settings=settings,
@@ -288,8 +296,14 @@ class Book:
         book = replace(book, breakers=latched(self.breakers, fired), halved=halved)
         return book, book.state(previous_equity_usd=self.equity_usd)
 
-    def worth(self, session: Session, equity_usd: float) -> Book:
-        """Take the equity of a session's close, and move the peaks by it; a new week starts from the last one's."""
+    def worth(self, session: Session, equity_usd: float, of_day: np.datetime64 | None = None) -> Book:
+        """Take the equity of a session's close, and move the peaks by it; a new week starts from the last one's.
+
+        Of bars within the session, which name their day: a new day starts from the equity that the day before closed
+        with, and that alone moves the week's peak. The high-water mark moves with each bar.
+        """
+        if of_day is not None:
+            return self._worth_within(session, equity_usd, of_day)
         day = day_of(session)
         same_week = not np.isnat(self.session) and _week(day) == _week(self.session)
         return replace(
@@ -301,9 +315,25 @@ class Book:
             week_peak_usd=max(self.week_peak_usd if same_week else self.equity_usd, equity_usd),
         )
 
+    def _worth_within(self, session: Session, equity_usd: float, day: np.datetime64) -> Book:
+        begins = bool(np.isnat(self.day)) or day != self.day
+        same_week = not np.isnat(self.day) and _week(day) == _week(self.day)
+        week_peak_usd = max(self.week_peak_usd, self.equity_usd) if same_week else self.equity_usd
+        return replace(
+            self,
+            session=day_of(session),
+            equity_usd=equity_usd,
+            high_water_mark_usd=max(self.high_water_mark_usd, equity_usd),
+            highest_ever_usd=max(self.highest_ever_usd, equity_usd),
+            week_peak_usd=week_peak_usd if begins else self.week_peak_usd,
+            day=day,
+            day_start_usd=self.equity_usd if begins else self.day_start_usd,
+        )
+
     def with_new_peaks(self) -> Book:
-        """High-water mark and week's peak start again from the present equity; the highest ever stays."""
-        return replace(self, high_water_mark_usd=self.equity_usd, week_peak_usd=self.equity_usd)
+        """High-water mark, week's peak and day's start are the present equity from now on; the highest ever stays."""
+        peaks: dict[str, Any] = {} if np.isnat(self.day) else {"day_start_usd": self.equity_usd}
+        return replace(self, high_water_mark_usd=self.equity_usd, week_peak_usd=self.equity_usd, **peaks)
 
     def state(self, previous_equity_usd: float) -> PortfolioState:
         """Return the row of this session; its return is over ``previous_equity_usd``, NaN where that is not above 0."""

@@ -61,6 +61,8 @@ def book_remainder(book: Book) -> str:
         record["other_breakers"] = {breaker.kind: breaker.reason for breaker in others if breaker is not None}
     if book.halved:
         record["halved"] = True
+    if not np.isnat(book.day):  # of bars within the session alone
+        record |= {"day": str(book.day), "day_start_usd": book.day_start_usd}
     if book.funding_assumed:
         record["funding_assumed"] = list(book.funding_assumed)
     marked = np.flatnonzero(~((book.marked_session == book.session) | np.isnat(book.session)))
@@ -146,6 +148,8 @@ def book_from_records(state: Mapping[str, Any], holdings: HoldingRows, remainder
         blocked_side=ordered["blocked_side"].to_numpy().astype(np.int64),
         breakers=breakers_of(state["breaker"], rest),
         halved=is_halved(rest),
+        day=np.datetime64(rest.get("day", "NaT"), "D"),
+        day_start_usd=float(rest.get("day_start_usd", math.nan)),
         funding_assumed=tuple(rest.get("funding_assumed", ())),
         **parts,
     )

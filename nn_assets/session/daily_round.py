@@ -241,6 +241,7 @@ def play_session(
         session,
         facts.market.close,
         strategy.portfolio,
+        day=facts.market.day,
         stale_share=facts.market.stale_share,
         unfinished_run=facts.controls.unfinished_run,
     )
@@ -385,7 +386,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         outcome_sessions=signals.outcome_sessions,
         atr=market.average_true_range,
         daily_volatility=signals.forecast_volatility,
-        cost_volatility=market.volatility,
+        cost_volatility=market.cost_volatility,
         adv_usd=market.adv_usd,
         trailing_returns=market.trailing_returns,
         beta=market.beta,

@@ -167,11 +167,12 @@ def _stopped_within(resting: Book, book: Book, bar: Bar, funding: Funding) -> tu
 
 
 def _liquidity(strategy: Strategy, market: SessionMarket) -> Liquidity:
+    proxy = strategy.portfolio.proxy_adv_usd
     return Liquidity(
         adv_usd=market.previous_adv_usd,
         daily_volatility=market.previous_volatility,
         lot_size=strategy.portfolio.lot_size,
-        proxy_adv_usd=strategy.portfolio.proxy_adv_usd,
+        proxy_adv_usd=None if proxy is None else proxy / market.bars_of_day,  # it stands for a bar's volume here
         closing_adv_usd=market.closing_adv_usd,
         closing_daily_volatility=market.closing_volatility,
     )

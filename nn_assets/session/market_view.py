@@ -19,9 +19,10 @@ from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.measures import mean_over_symbols
+from nn_assets.session.day_sizes import Days, DaySizes, average_daily_volume, daily_volatility
 from nn_assets.session.regime_naming import RegimeNaming
 from nn_assets.settings import PortfolioSettings
-from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales
+from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales, regimes_of_days
 from nn_assets.signals.signals import ewma_volatility
 
 _ATR_SESSIONS = 14
@@ -85,10 +86,11 @@ class SessionMarket:
     previous_close: FloatArray  # the last there is, price, in shares of this session and less its dividend
     average_true_range: FloatArray  # price
     volatility: FloatArray  # fraction per session
+    cost_volatility: FloatArray  # that costs are a multiple of, fraction per day
     usual_volatility: float  # of the strategy, fraction per session
-    adv_usd: FloatArray  # dollars a session
+    adv_usd: FloatArray  # dollars a day
     previous_adv_usd: FloatArray  # as known when the order was decided
-    previous_volatility: FloatArray
+    previous_volatility: FloatArray  # that costs are a multiple of, likewise
     trailing_returns: FloatArray  # (correlation sessions, symbols), fraction
     beta: FloatArray  # to the equally weighted market; NaN where unknown
     regime_scale: float  # what the regime leaves of a size, 0..1
@@ -100,6 +102,8 @@ class SessionMarket:
     repeated: BoolArray | None = None  # the bar equals the one before in every field
     closing_adv_usd: FloatArray | None = None  # as before, of the bars there are: what closes a position is priced by
     closing_volatility: FloatArray | None = None  # the last one known
+    day: np.datetime64 | None = None  # that the bar belongs to; None where each session is a day
+    bars_of_day: int = 1  # of a usual one
     earlier: EarlierBars | None = None  # the sessions before
     funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
     halted: BoolArray | None = None  # known not to trade on this session; None: none
@@ -146,6 +150,7 @@ class MarketView:
     funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
     halted: BoolArray | None = None  # (bars, symbols), known at the session not to trade on it; None: never any
     halt_reach: int = 0  # sessions, the newest included, in which a halt may leave a fact of a decision missing
+    by_day: DaySizes | None = None  # where bars within the session are decided; None where each session is a day
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -154,6 +159,23 @@ class MarketView:
     def relative_returns(self) -> FloatArray:
         """Each session's return less its median, fraction, (bars, symbols), as relative labels are made of them."""
         return less_the_median(self.returns, self.candidates)
+
+    @property
+    def cost_volatility(self) -> FloatArray:
+        """What costs are a multiple of, fraction per day, (bars, symbols)."""
+        return self.volatility if self.by_day is None else self.by_day.volatility
+
+    @property
+    def traded_usd(self) -> FloatArray:
+        """Average dollars traded a bar, (bars, symbols): what an order that one bar fills is a share of."""
+        return self.adv_usd if self.by_day is None else self.by_day.traded_usd
+
+    def begins_day(self, row: int) -> bool:
+        """Whether a session is the first of its day; each is, unless bars within the session are decided."""
+        if self.by_day is None or row == 0:
+            return True
+        of_bar = self.by_day.days.of_bar
+        return bool(of_bar[row] != of_bar[row - 1])
 
     @cached_property
     def relative_volatility(self) -> FloatArray:
@@ -192,7 +214,9 @@ class MarketView:
 
     @cached_property
     def _closing_adv_usd(self) -> FloatArray:
-        """Average daily volume; where bars are missing, over the last 20 that there are, or fewer."""
+        """Average daily volume; where bars are missing, over the last 20 that there are, or fewer; else as last known."""
+        if self.by_day is not None:
+            return read_only(_last_known(self.adv_usd))
         traded = self.panel.close * self.panel.volume
         finite = np.isfinite(self.adv_usd)
         return read_only(np.where(finite, self.adv_usd, _mean_of_what_is_there(traded, _ADV_SESSIONS)))
@@ -208,7 +232,7 @@ class MarketView:
 
     @cached_property
     def _closing_volatility(self) -> FloatArray:
-        return read_only(_last_known(self.volatility))
+        return read_only(_last_known(self.cost_volatility))
 
     def _since_halt(self, row: int) -> BoolArray | None:
         """Members that trade on a session and were halted within the reach before it, (symbols,); None: never any."""
@@ -228,6 +252,7 @@ class MarketView:
             funding=None if self.funding is None else self.funding.at(slice(stop)),
             halted=None if self.halted is None else self.halted[:stop],
             halt_reach=self.halt_reach,
+            by_day=None if self.by_day is None else self.by_day.until(stop),
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
         )
         for name in _MADE_ONCE:  # row t of each reads no later row: what was computed once need not be again
@@ -254,10 +279,11 @@ class MarketView:
             previous_close=previous_close,
             average_true_range=self.average_true_range[row],
             volatility=self.volatility[row],
+            cost_volatility=self.cost_volatility[row],
             usual_volatility=float(self.usual_volatility[row]),
             adv_usd=self.adv_usd[row],
             previous_adv_usd=self.adv_usd[before],
-            previous_volatility=self.volatility[before],
+            previous_volatility=self.cost_volatility[before],
             trailing_returns=self.returns[first : row + 1],
             beta=self.beta[row],
             regime_scale=float(self.regime_scales[row]),
@@ -269,6 +295,8 @@ class MarketView:
             repeated=_repeated(panel, row),
             closing_adv_usd=self._closing_adv_usd[before],
             closing_volatility=self._closing_volatility[before],
+            day=None if self.by_day is None else self.by_day.days.of_bar[row],
+            bars_of_day=1 if self.by_day is None else self.by_day.days.bars_of_session,
             funding=None if self.funding is None else self.funding.at(row),
             halted=None if self.halted is None else self.halted[row],
             since_halt=self._since_halt(row),
@@ -370,6 +398,7 @@ def market_view(
     regime_naming: RegimeNaming | None = None,
     halted: BoolArray | None = None,
     halt_reach: int = 0,
+    days: Days | None = None,
 ) -> MarketView:
     """Compute the sizes of every session.
 
@@ -395,6 +424,9 @@ def market_view(
         between included, and counts once, on its session, in volatility, range, beta, covariance and the market.
     halt_reach : int
         Sessions in which a halt may leave a fact of a decision missing, for ``since_halt`` of a session's market.
+    days : Days, optional
+        The days of bars within the session. Average daily volume, the volatility of costs and the rules' regimes
+        count days then, those that ended before the bar's own; ranges, volatilities of sizes and beta count bars.
 
     Returns
     -------
@@ -405,8 +437,8 @@ def market_view(
         where bars are missing.
     """
     halts = _Halts.of(halted)
+    traded = panel.close * panel.volume
     if settings.proxy_adv_usd is None:
-        traded = panel.close * panel.volume
         adv = _mean_traded(traded, max_missing_fraction)
         if halts is not None:
             halts.lay(adv, _mean_traded(halts.pack(traded), max_missing_fraction))
@@ -421,11 +453,16 @@ def market_view(
         halts.lay(true_range, by_traded_bar[2])
     if panel.adjustment is not None:
         true_range = true_range / panel.adjustment.growth
+    by_day = None
+    if days is not None:
+        mean = adv if settings.proxy_adv_usd is None else adv / days.bars_of_session
+        by_day = DaySizes(days, daily_volatility(days, chained.close), mean)
+        adv = average_daily_volume(days, traded) if settings.proxy_adv_usd is None else adv
     market = mean_over_symbols(returns, candidates)
     growth: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
     if candidates is not None:
         growth[~candidates.any(axis=1)] = np.nan
-    regimes = classify_regimes(growth)
+    regimes = classify_regimes(growth) if days is None else regimes_of_days(growth, days.starts)
     parameters = None if regime_naming is None else regime_naming.parameters
     if regime_naming is not None and regime_naming.states is not None:
         regimes = replace(regimes, markov=regime_naming.states(np.log1p(np.where(market > -1.0, market, np.nan))))
@@ -434,7 +471,7 @@ def market_view(
         returns=returns,
         beta=_beta(returns, market, settings.correlation_sessions, candidates, max_missing_fraction, halts),
         regimes=regimes,
-        regime_scales=regime_scales(regimes, parameters),
+        regime_scales=regime_scales(regimes, parameters, None if days is None else days.starts),
         average_true_range=true_range,
         volatility=volatility,
         adv_usd=adv,
@@ -443,6 +480,7 @@ def market_view(
         funding=funding,
         halted=halted,
         halt_reach=halt_reach,
+        by_day=by_day,
     )
 
 

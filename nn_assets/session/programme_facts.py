@@ -32,7 +32,7 @@ class ProgrammeWatch:
     def at(self, row: int) -> ProgrammeFacts:
         """What session ``row`` knows."""
         facts, market = self.history.at(row), self.market
-        adv = market.adv_usd[row]
+        traded = market.traded_usd[row]
         return ProgrammeFacts(
             label_volatility=self.history.volatility[row],
             outcome_slope=facts.outcome_slope,
@@ -43,7 +43,7 @@ class ProgrammeWatch:
             relative=self.relative,
             short_fee=self.short_fee,
             margin_fee=self.margin_fee,
-            reach_usd=np.where(np.isfinite(adv), self.participation_cap * adv, np.inf),
+            reach_usd=np.where(np.isfinite(traded), self.participation_cap * traded, np.inf),
         )
 
 

@@ -36,7 +36,10 @@ class RegimeParameters:
 
 @dataclass(frozen=True, eq=False)
 class Regimes:
-    """One state per session, arrays of shape (bars,); -1 where the window is not full."""
+    """One state per session, arrays of shape (bars,); -1 where the window is not full.
+
+    Of bars within the session the rules name the state of the day before, all day long.
+    """
 
     rising: IntArray  # 1: close above its mean
     tercile: IntArray  # 0 quiet, 1 ordinary, 2 volatile, within the trailing window
@@ -135,21 +138,49 @@ def classify_regimes(close: FloatArray, parameters: RegimeParameters | None = No
     )
 
 
-def regime_scales(regimes: Regimes, parameters: RegimeParameters | None = None) -> FloatArray:
+def regimes_of_days(close: FloatArray, starts: IntArray) -> Regimes:
+    """Classify every day of one market series of bars within the session; each bar has the state of the day before.
+
+    Parameters
+    ----------
+    close : ndarray, shape (bars,)
+        Of the market at each bar. A day's close is that of its last bar, and no bar reads the close of its own day.
+    starts : int array, shape (days,)
+        Row of each day's first bar.
+    """
+    ends = np.append(starts[1:], len(close)) - 1
+    by_day = classify_regimes(np.asarray(close, dtype=np.float64)[ends])
+    bars = np.diff(starts, append=len(close))
+
+    def spread(states: IntArray) -> IntArray:
+        return np.repeat(np.concatenate([np.full(1, UNKNOWN), states[:-1]]), bars)
+
+    return Regimes(spread(by_day.rising), spread(by_day.tercile), spread(by_day.in_drawdown))
+
+
+def regime_scales(
+    regimes: Regimes, parameters: RegimeParameters | None = None, starts: IntArray | None = None
+) -> FloatArray:
     """What the regime leaves of a size, (bars,): ``stressed_scale`` when falling and volatile, else 1.
 
     Where a Markov model names the regime: ``stressed_scale`` in the state of its greatest variance, else 1.
 
     It changes after three sessions in the other state, so that a market on the border costs no turnover. An unknown
     regime, at the start of a history, scales nothing.
+
+    ``starts`` are the rows of each day's first bar where bars within the session are decided: the three sessions are
+    days then, each told by its first bar, and the scale stays all day.
     """
     stressed = (regimes.rising == 0) & (regimes.tercile == _TERCILES - 1)
     if regimes.markov is not None:
         state = regimes.markov.state
         stressed = np.where(state == UNKNOWN, stressed, regimes.markov.is_highest)
     wanted = np.where(stressed, (parameters or RegimeParameters()).stressed_scale, 1.0)
+    bars = None if starts is None else np.diff(starts, append=len(wanted))
+    wanted = wanted if starts is None else wanted[starts]
     settled = np.arange(len(wanted)) >= _SESSIONS_IN_STATE - 1
     for back in range(1, _SESSIONS_IN_STATE):
         settled[back:] &= wanted[back:] == wanted[:-back]
     last = np.maximum.accumulate(np.where(settled, np.arange(len(wanted)), -1))
-    return np.where(last >= 0, wanted[last], 1.0)
+    scales = np.where(last >= 0, wanted[last], 1.0)
+    return scales if bars is None else np.repeat(scales, bars)

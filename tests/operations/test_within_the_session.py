@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from nn_assets.errors import DecisionError, SettingsError
-from nn_assets.evaluation.replay import Scene, replay
+from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decision_timing import decision_timing
@@ -37,6 +37,7 @@ HOURLY: dict[str, dict[str, object]] = {
     "walk_forward": {"validation_days": 2, "calibration_days": 2},
 }
 BARS = intraday.simulated_bars(STARTS, 23 * 24, edge=0.5, symbols=5, minutes=60)
+CLOSES = BARS.assign(date=BARS["date"].dt.tz_localize(None)).pivot(index="date", columns="symbol", values="close")
 DUE = pd.Timedelta(hours=1)
 
 
@@ -182,6 +183,75 @@ def test_a_decision_that_would_be_late_is_not_sent_and_counted(here: Strategy, s
         timing = decision_timing(history)
     assert timing is not None
     assert not timing.late.any()
+
+
+def _replayed(strategy: Strategy, studied: StudyResult, *, share: float = 1.0, **portfolio: object) -> Replay:
+    """The study's replay with other settings of the book; a ``share`` of -1 forecasts the opposite."""
+    (stretch,) = studied.material.known()
+    forecasts = studied.material.forecasts["network"].at(slice(None))
+    forecasts = replace(
+        forecasts, calibrated=forecasts.base_rate + share * (forecasts.calibrated - forecasts.base_rate)
+    )
+    portfolio_settings = strategy.portfolio.model_copy(update=portfolio)
+    noiseless = strategy.execution.model_copy(update={"cost_noise_fraction": 0.0})
+    changed = strategy.model_copy(update={"portfolio": portfolio_settings, "execution": noiseless})
+    scene = Scene(stretch.rows, stretch.market, stretch.labels, forecasts)
+    return replay(changed, studied.material.costs(stretch.rows[0]), 365 * 24, [scene])
+
+
+def test_a_days_loss_stops_the_book_and_the_replay_takes_it_on_after_days(here: Strategy, studied: StudyResult) -> None:
+    """Forecasts turned round lose steadily: no hour loses a limit, and a day does."""
+    limit, days_latched = 0.001, 1
+    played = _replayed(
+        here, studied, share=-1.0, session_loss_limit_fraction=limit, replay_reset_sessions=days_latched
+    ).rounds
+    equity = pd.Series({one.session: one.state.equity_usd for one in played})
+    hour = equity.pct_change().min()
+    first = pd.Timestamp(next(one.session for one in played if "session_loss" in (one.state.breaker or "")))
+    day = first.normalize()
+    began = equity[: day - pd.Timedelta(hours=1)].iloc[-1] if day > equity.index[0] else 1e6
+    so_far = equity[day:first] / began - 1.0
+    assert hour > -limit  # the worst hour
+    assert so_far.iloc[-1] < -limit  # and the bar that the breaker fired on
+    assert (so_far.iloc[:-1] > -limit).all()
+    latched = {one.session for one in played if "session_loss" in (one.state.breaker or "")}
+    released = day + pd.Timedelta(days=days_latched + 1)
+    assert [session in latched for session in pd.date_range(first, released, freq="h")] == [
+        *[True] * len(pd.date_range(first, released - pd.Timedelta(hours=1), freq="h")), False
+    ]  # fmt: skip
+    held = {one.session: bool(one.session_state.book.quantity.any()) for one in played}
+    assert not any(held[session] for session in pd.date_range(day + pd.Timedelta(days=1), released, freq="h"))
+    assert any(held[session] for session in pd.date_range(released, played[-1].session, freq="h"))
+
+
+def test_sizes_and_impact_go_by_the_volume_of_days(here: Strategy, studied: StudyResult) -> None:
+    """A limit of one percent of daily volume, with pandas; 24 times that of a bar. Impact by the formula, likewise."""
+    played = _replayed(here, studied, adv_limit_fraction=0.002, lot_size=1.0).rounds
+    bars = BARS.assign(date=BARS["date"].dt.tz_localize(None), dollars=BARS["close"] * BARS["volume"])
+    daily = bars.groupby([bars["date"].dt.normalize(), "symbol"])["dollars"].sum().unstack()
+    moves = np.log(bars.pivot(index="date", columns="symbol", values="close")).diff()
+    variance = (moves**2).groupby(moves.index.normalize()).sum()
+    largest, checked = 0.0, 0
+    for one in played:
+        before = one.session.normalize() - pd.Timedelta(days=1)
+        adv = daily.loc[:before].tail(20).mean().to_numpy()
+        held = np.abs(one.decision.target_quantity) * one.decision.inputs.reference_price
+        largest = max(largest, float((held / adv).max()))
+        (orders, _), past = one.fills, one.session - pd.Timedelta(hours=1)
+        for row, symbol in enumerate(orders.symbol):
+            if (orders.symbol == symbol).sum() > 1:  # closed and opened anew: they move its price as one
+                continue
+            ended = past.normalize() - pd.Timedelta(days=1)  # as known when the order was decided
+            volume = daily.loc[:ended].tail(20).mean().iloc[symbol]
+            sigma = np.sqrt(variance.loc[:ended].tail(20).mean().iloc[symbol])
+            value = abs(orders.quantity[row]) * float(CLOSES.loc[one.session].iloc[symbol])
+            costs = here.costs
+            share = value / volume
+            impact = sigma * (costs.temporary_impact * np.sqrt(share) + costs.permanent_impact * share) * value
+            assert orders.impact_usd[row] == pytest.approx(impact, rel=1e-6)
+            checked += 1
+    assert checked > 20
+    assert 0.002 / 24 * 2 < largest <= 0.002 * (1.0 + 1e-9)
 
 
 def test_the_same_horizon_in_hours_shares_models_trials_and_records(home: Path, here: Strategy, studied) -> None:

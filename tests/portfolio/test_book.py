@@ -275,3 +275,48 @@ def test_a_close_below_one_is_a_mark_and_one_of_zero_is_none() -> None:
     for price, mark in ((0.5, 0.5), (0.0, 50.0), (-1.0, 50.0), (np.nan, 50.0)):
         book = marked(marked(opened(), DAYS[0], 50.0, np.nan), DAYS[1], price, np.nan)
         assert book.price[0] == mark
+
+
+def within(book: Book, moment: str, equity_usd: float, day: str) -> Book:
+    """A flat book that is worth so much at the close of a bar within a day."""
+    flat = replace(book, cash_usd=equity_usd)
+    return flat.marked(np.datetime64(moment), np.full(2, np.nan), SETTINGS, day=np.datetime64(day))[0]
+
+
+def test_bars_that_lose_little_each_lose_a_days_limit_together() -> None:
+    """0.16% an hour, 3.77% a day: over 3% with the twentieth hour: 1 - 0.9984^19 = 2.996%, and to the 20th 3.15%."""
+    book, equity, fired = empty_book(SYMBOLS, 10_000.0), 10_000.0, []
+    for hour in range(24):
+        equity *= 0.9984
+        book = within(book, f"2017-06-05T{hour:02d}:00", equity, "2017-06-05")
+        fired.append(book.breaker_kinds)
+    assert equity / 10_000.0 - 1.0 == pytest.approx(-0.0377, abs=1e-4)
+    assert fired == [()] * 19 + [("session_loss",)] * 5
+    assert book.breakers[0].reason.startswith("session_loss of 3.15%")
+    # The next day starts from what this one closed with, and a reset from what there is then.
+    tomorrow = replace(book, breakers=())
+    assert within(tomorrow, "2017-06-06T00:00", equity * 0.98, "2017-06-06").breaker_kinds == ("weekly_loss",)
+    lost = within(tomorrow, "2017-06-06T00:00", equity * 0.96, "2017-06-06")
+    assert "session_loss" in lost.breaker_kinds
+    again = reset_breakers(lost, list(lost.breaker_kinds), person="me", reason="looked at")
+    assert within(again, "2017-06-06T01:00", equity * 0.95, "2017-06-06").breaker_kinds == ()
+
+
+def test_the_weeks_peak_within_the_session_is_the_highest_close_of_a_day() -> None:
+    book = empty_book(SYMBOLS, 10_000.0)
+    for moment, equity in (("05T12:00", 10_200.0), ("05T23:00", 10_100.0), ("06T12:00", 9_800.0)):
+        book = within(book, f"2017-06-{moment}", equity, f"2017-06-{moment[:2]}")
+    # From 10,100, the close of Monday; the 10,200 of its noon is in the high-water mark alone.
+    assert (book.week_peak_usd, book.high_water_mark_usd, book.breaker_kinds) == (10_100.0, 10_200.0, ())
+    assert within(book, "2017-06-06T13:00", 9_690.0, "2017-06-06").breaker_kinds == ("weekly_loss", "session_loss")
+    following = within(book, "2017-06-12T00:00", 9_500.0, "2017-06-12")  # a new week, from the last close: 3.06%
+    assert (following.week_peak_usd, following.breaker_kinds) == (9_800.0, ("session_loss",))
+
+
+def test_a_book_of_bars_within_the_session_keeps_its_day_on_record() -> None:
+    book, state = empty_book(SYMBOLS, 10_000.0).marked(
+        np.datetime64("2017-06-05T12:00"), np.full(2, np.nan), SETTINGS, day=np.datetime64("2017-06-05")
+    )
+    back = book_from_records(state_row(state), holdings_frame(book), book_remainder(book))
+    assert (back.day, back.day_start_usd) == (np.datetime64("2017-06-05"), 10_000.0)
+    assert "day" not in json.loads(book_remainder(empty_book(SYMBOLS, 10_000.0)))

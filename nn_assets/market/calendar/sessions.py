@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import BoolArray, Session, Sessions, nanoseconds
+from nn_assets.arrays import BoolArray, DayArray, Session, Sessions, nanoseconds
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.timetable import timetable
 from nn_assets.settings.calendar_file import amended, amendments_of
@@ -162,6 +162,20 @@ def ends_of_sessions(calendar: str, sessions: pd.DatetimeIndex) -> BoolArray:
     whole = timetable(amended(name, replace(amendments, decision_minutes=0, decided_from=None)))
     closes = assumed_known_at(calendar, sessions, 0)
     return np.isin(closes.asi8, pd.DatetimeIndex(whole.closes).as_unit("ns").asi8)
+
+
+def days_of_bars(calendar: str, sessions: pd.DatetimeIndex) -> DayArray | None:
+    """The session, by its day, that each bar of an axis belongs to, (bars,); None where sessions are not divided.
+
+    Of an exchange that opens on the evening before, that is the day of the session and not the date of the bar.
+    """
+    name, amendments = amendments_of(calendar)
+    if not amendments.decision_minutes:
+        return None
+    whole = timetable(amended(name, replace(amendments, decision_minutes=0, decided_from=None)))
+    closes = assumed_known_at(calendar, sessions, 0).asi8
+    index = np.searchsorted(pd.DatetimeIndex(whole.closes).as_unit("ns").asi8, closes, side="left")
+    return whole.sessions[index].to_numpy().astype("datetime64[D]")
 
 
 def never_closes(calendar: str) -> bool:
