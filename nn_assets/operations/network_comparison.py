@@ -79,6 +79,7 @@ class NetworksCompared:
     trials: int  # that this comparison put on record
     dense: tuple[str, ...] = ()  # networks that learned from dense targets
     searched: bool = False  # whether the strategy has a search, which is left out here
+    reads_table: bool = False  # whether the chart reader's image is the table of features, and no candles
 
 
 def quick(strategy: Strategy) -> Strategy:
@@ -208,7 +209,14 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         len(history.stores.ledger.read("trials", history.strategy.name)) - before,
         tuple(name for name, candidate in strategies.items() if candidate.learning.dense_targets),
         searched,
+        any(map(reads_table, strategies.values())),
     )
+
+
+def reads_table(candidate: Strategy) -> bool:
+    """Whether a contestant is the chart reader with the table of features for its image."""
+    learning = candidate.learning
+    return learning.network == "candlestick" and learning.network_settings.get("image") == "table"
 
 
 def _months(history: History) -> list[str]:
@@ -334,6 +342,13 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Epochs", f"at most {learning.maximum_epochs}"),
         *[("Dense targets", f"{', '.join(compared.dense) or 'none'}; no other has an output at each step")]
         * learning.dense_targets,
+        *[
+            (
+                "Candlestick",
+                "reads the table of the strategy's features as an image, since they are not those of candles",
+            )
+        ]
+        * compared.reads_table,
         *[("Search", "left out: every contestant has the configuration that the file states")] * compared.searched,
         ("Trials put on record", str(compared.trials)),
         *(
