@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from nn_assets.operations.models.search import search_months
 
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.operations.explanation import importance_by_month, moved_forecasts
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models.search import search_months
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.network_comparison import compare_networks, contestants, quick
 from nn_assets.operations.plugins import prepare
