@@ -83,6 +83,7 @@ class NetworksCompared:
     dense: tuple[str, ...] = ()  # networks that learned from dense targets
     books: Mapping[str, Money] = field(default_factory=dict)  # what each contestant's earned
     searched: bool = False  # whether the strategy has a search, which is left out here
+    reads_table: bool = False  # whether the chart reader's image is the table of features, and no candles
 
 
 def quick(strategy: Strategy) -> Strategy:
@@ -226,7 +227,14 @@ def compare_networks(
         tuple(name for name, candidate in strategies.items() if candidate.learning.dense_targets),
         books_of(history, months, forecasts, _makers(forecasts, folds, addresses, names), tell, alone=members_replayed),
         searched,
+        any(map(reads_table, strategies.values())),
     )
+
+
+def reads_table(candidate: Strategy) -> bool:
+    """Whether a contestant is the chart reader with the table of features for its image."""
+    learning = candidate.learning
+    return learning.network == "candlestick" and learning.network_settings.get("image") == "table"
 
 
 def _makers(
@@ -380,6 +388,13 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Epochs", f"at most {learning.maximum_epochs}"),
         *[("Dense targets", f"{', '.join(compared.dense) or 'none'}; no other has an output at each step")]
         * learning.dense_targets,
+        *[
+            (
+                "Candlestick",
+                "reads the table of the strategy's features as an image, since they are not those of candles",
+            )
+        ]
+        * compared.reads_table,
         *[("Search", "left out: every contestant has the configuration that the file states")] * compared.searched,
         ("Trials put on record", str(compared.trials)),
         *[("Compared by", "how they rank volatilities; QLIKE or the Brier score is a study's")]

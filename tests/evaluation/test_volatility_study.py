@@ -269,7 +269,10 @@ REFUSED = {
     "live_starts": ({"market": {"history_starts": "2014-01-02", "live_starts": "2017-01-03"}}, "no market.live_starts"),
     "sizes": ({"portfolio": {"volatility": "har"}}, "portfolio.volatility left out: it sizes positions"),
     "without_verdict": ({"trade_without_verdict": True}, "trade_without_verdict: false"),
-    "momentum": ({"learning": {"baselines": ["linear", "momentum"]}}, "learning.baselines without momentum"),
+    "momentum": (
+        {"learning": {"baselines": ["linear", "boosting", "momentum"]}},
+        "learning.baselines without momentum",
+    ),
 }
 
 

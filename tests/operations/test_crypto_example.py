@@ -33,7 +33,7 @@ PAIRS = ("ADA_BTC", "ETH_BTC")
 CUT = pd.Timestamp("2018-01-28")  # the last two days of the history are left out, or are garbage
 SMALL: dict[str, dict[str, Any]] = {
     "features": {"names": ["log_return_1", "close_location", "volume_z_20"]},
-    "learning": {"ensemble": 1, "maximum_epochs": 2, "baselines": ["linear"], "lookback": 4, "processes": 1},
+    "learning": {"ensemble": 1, "maximum_epochs": 2, "lookback": 4, "processes": 1},
     "walk_forward": {"refit_every_days": 5, "minimum_training_rows": 200},
 }
 

@@ -16,6 +16,7 @@ from nn_assets.evaluation.study import Terms, run_study
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning import model
 from nn_assets.learning.networks import NETWORKS
+from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import network_comparison
 from nn_assets.operations import study as studies
@@ -30,6 +31,7 @@ from nn_assets.operations.network_comparison import (
     NetworksCompared,
     compare_networks,
     contestants,
+    facts_of,
     quick,
     simple_of,
     write_comparison_page,
@@ -90,6 +92,20 @@ def test_every_caveat_of_the_strategy_is_on_the_page(monkeypatch: pytest.MonkeyP
     write_comparison_page([NetworksCompared(small, comparison, 1, ("2017-01", "2017-02"), {}, 0)], "any-networks.html")
     assert sum("3 members, fewer than 5" in caveat for caveat in sheets[0]["caveats"]) == 1
     assert sheets[0]["caveats"] == caveats_of(small)
+
+
+def test_page_and_terminal_say_that_the_chart_reader_reads_a_table() -> None:
+    of, comparison = quick(find_strategy("planted_edge").strategy), None
+    reads = contestants(of, ["mlp", "candlestick"])
+    table = [network_comparison.reads_table(one) for one in reads.values()]
+    assert table == [False, True]
+    candles = of.features.model_copy(update={"names": CANDLE_FEATURES, "select": False})
+    drawn = contestants(of.model_copy(update={"features": candles}), ["candlestick"])["candlestick"]
+    assert not network_comparison.reads_table(drawn)
+    for said in (False, True):
+        compared = NetworksCompared(of, comparison, 1, ("2017-01", "2017-02"), {}, 0, reads_table=said)  # type: ignore[arg-type]
+        facts = dict(facts_of(compared))
+        assert ("table of the strategy's features" in facts.get("Candlestick", "")) is said
 
 
 def _begins_warm(home: Path) -> None:

@@ -198,7 +198,11 @@ def test_what_a_label_says_of_the_market_decides_the_book_without_running_its_fi
             "label.kind is left out: state label.kind, one of direction, .*, log_realised_volatility, over_costs",
             "label.settings",
         ),
-        ("{kind: }", "label.kind = None: one of direction, .*, log_realised_volatility, or a label that a file", "label.kind"),
+        (
+            "{kind: }",
+            "label.kind = None: one of direction, .*, log_realised_volatility, or a label that a file",
+            "label.kind",
+        ),
         ("{kind: direction, settings: {hurdle_fraction: 0.1}}", "it has none", "label.settings"),
     ],
 )
