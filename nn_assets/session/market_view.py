@@ -214,7 +214,7 @@ class MarketView:
 
     @cached_property
     def _closing_adv_usd(self) -> FloatArray:
-        """Average daily volume; where bars are missing, over the last 20 that there are, or fewer; else as last known."""
+        """Average daily volume; where bars are missing, over the last 20, or fewer; else as last known."""
         if self.by_day is not None:
             return read_only(_last_known(self.adv_usd))
         traded = self.panel.close * self.panel.volume

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from nn_assets.operations.models.search import search_months
 
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.learning.networks import NETWORKS
