@@ -124,7 +124,11 @@ def run_in_turn(*calls: Sequence[str], home: Path, twice: bool = False) -> Resul
 
 
 def measured(program: str, environment: dict[str, str]) -> tuple[float, str]:
-    """Processor seconds of a Python program in a process of its own, and what it wrote to standard error."""
+    """Processor seconds of a Python program in a process of its own, and what it wrote to standard error.
+
+    Compiled files are kept, whatever the machine says, as where the package is installed: else each try compiles anew.
+    """
+    environment = environment | {"PYTHONDONTWRITEBYTECODE": ""}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=True

@@ -61,7 +61,7 @@ def test_a_run_launched_in_the_ui_computes_a_feature_of_a_file_beside_the_strate
         }
         launched = _asked(ui, _LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        run, status, deadline = launched["run"]["runId"], "", time.monotonic() + 240.0
+        run, status, deadline = launched["run"]["runId"], "", time.monotonic() + 600.0
         while status not in ("SUCCESS", "FAILURE", "CANCELED") and time.monotonic() < deadline:
             time.sleep(1.0)
             status = _asked(ui, _STATUS, id=run)["runOrError"]["status"]
