@@ -10,7 +10,7 @@ import pytest
 from nn_assets.errors import SettingsError
 from nn_assets.features.labels import LABELS, forward_returns, make_labels
 from nn_assets.settings import LabelSettings
-from nn_assets.settings.sections import LABELS_OF_ITS_OWN
+from nn_assets.settings.sections import LABELS_OF_ITS_OWN, LABELS_OF_VALUES
 from tests.contracts.labels import LabelContract
 from tests.features.panels import changed, constant_panel, panel_of, random_panel, rows_of, same_bits
 
@@ -42,6 +42,7 @@ class TestDirectionRelative(LabelContract):
 
 def test_settings_know_the_labels_of_the_package_and_what_each_says_of_the_market() -> None:
     assert {name: kind.relative for name, kind in LABELS.own.items()} == LABELS_OF_ITS_OWN
+    assert {name for name, kind in LABELS.own.items() if kind.learns == "value"} == LABELS_OF_VALUES
 
 
 def _small_panel():

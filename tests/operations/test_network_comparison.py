@@ -37,6 +37,7 @@ from nn_assets.operations.network_comparison import (
     write_comparison_page,
 )
 from nn_assets.operations.pages import caveats_of
+from nn_assets.settings import Strategy
 from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
 from tests.operations.homes import months_between
@@ -64,12 +65,14 @@ def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simpl
         contestants(of, ["perceptron_of_nobody"])
 
 
+def _asking_for_more(of: Strategy) -> Strategy:
+    portfolio = of.portfolio.model_copy(update={"volatility": "network"})
+    return of.model_copy(update={"portfolio": portfolio, "novelty": NoveltySettings()})
+
+
 def test_no_contestant_fits_an_ensemble_of_volatility_or_scores_of_novelty() -> None:
     of = find_strategy("planted_edge").strategy
-    portfolio = of.portfolio.model_copy(update={"volatility": "network"})
-    (made,) = contestants(
-        of.model_copy(update={"portfolio": portfolio, "novelty": NoveltySettings()}), ["mlp"]
-    ).values()
+    made = contestants(_asking_for_more(of), ["mlp"])["mlp"]
     assert (made.portfolio.volatility, made.novelty) == ("ewma", None)
     assert made == contestants(of, ["mlp"])["mlp"]  # so that its models are shared with a strategy without either
 
@@ -158,6 +161,10 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
     assert [one.test for one in again.comparison.contestants] == [one.test for one in made.comparison.contestants]
     page = write_comparison_page([again], "known-networks.html").read_text(encoding="utf-8")
     assert again.comparison.verdict[1:] in page
+    with open_history(_asking_for_more(strategy())) as history:
+        beside = compare_networks(history, ["rnn", "mlp"], "test", heard.append)
+    assert heard.count("8 models for rnn, mlp, 0 of them to be fitted") == 2  # no ensemble and no score was missing
+    assert beside.trials == len(made.comparison.contestants)  # of another book, so other trials than those before
     assert again.searched
     assert not made.searched
     assert "every contestant has the configuration that the file states" in page
