@@ -167,10 +167,13 @@ class MarketView:
 
     def begins_day(self, row: int) -> bool:
         """Whether a session is the first of its day; each is, unless bars within the session are decided."""
-        if self.by_day is None or row == 0:
-            return True
-        of_bar = self.by_day.days.of_bar
-        return bool(of_bar[row] != of_bar[row - 1])
+        return bool(self.day_began(row) == self.panel.sessions[row])
+
+    def day_began(self, row: int) -> np.datetime64:
+        """The first session of a session's day: itself, unless bars within the session are decided."""
+        of_bar = None if self.by_day is None else self.by_day.days.of_bar
+        first = row if of_bar is None else int(of_bar.searchsorted(of_bar[row]))
+        return self.panel.sessions[first].to_datetime64()
 
     @cached_property
     def relative_volatility(self) -> FloatArray:
@@ -213,7 +216,10 @@ class MarketView:
 
     @cached_property
     def _closing_adv_usd(self) -> FloatArray:
-        """Average daily volume; where bars are missing, over the last 20 that there are, or fewer; else as last known."""
+        """Average daily volume; where bars are missing, over the last 20 that there are, or fewer.
+
+        Of bars within the session: the last one known.
+        """
         if self.by_day is not None:
             return read_only(_last_known(self.adv_usd))
         traded = self.panel.close * self.panel.volume
