@@ -267,7 +267,7 @@ def decision_asked(strategy: Strategy, option: str, text: str) -> pd.Timestamp:
         return session_asked(strategy, option, text)
     forms = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
     read = [pd.to_datetime(text, format=form, errors="coerce") for form in forms]
-    moment = next((found for found in read if not pd.isna(found)), None)
+    moment = next((one for one in read if not pd.isna(one)), None)
     if moment is None:
         raise SettingsError(
             expected="a moment as YYYY-MM-DDTHH:MM, UTC, or a day as YYYY-MM-DD",

@@ -114,7 +114,10 @@ def views(home: Path, bars: pd.DataFrame, ends: str) -> dict[str, np.ndarray]:
         with open_history(strategy) as history:
             cut, timing = history.cut_for(history.last_session), decision_timing(history)
             assert timing is not None
-            read = {name: getattr(cut.market, name) for name in ("volatility", "adv_usd", "beta", "returns")}
+            read = {
+                name: getattr(cut.market, name)
+                for name in ("volatility", "cost_volatility", "adv_usd", "beta", "returns")
+            }
             known = cut.labels.until(len(cut.sessions) - 1)
             made = {
                 "closes": cut.panel.close,
@@ -308,9 +311,9 @@ def test_a_lookback_left_out_is_that_of_decision_bars(home: Path, here: Strategy
     assert settings["learning"].pop("lookback") == here.learning.lookback == 4
     left_out = parse_strategy(yaml.safe_dump(settings), file=str(file))
     settings["learning"]["lookback"] = 24
-    stated = parse_strategy(yaml.safe_dump(settings), file=str(file))
-    assert left_out.learning.lookback == stated.learning.lookback == 24
-    assert left_out.content_hash() == stated.content_hash()
+    in_file = parse_strategy(yaml.safe_dump(settings), file=str(file))
+    assert left_out.learning.lookback == in_file.learning.lookback == 24
+    assert left_out.content_hash() == in_file.content_hash()
     settings["learning"]["lookback"] = 20
     assert parse_strategy(yaml.safe_dump(settings), file=str(file)).learning.lookback == 20
     del settings["learning"]["lookback"], settings["intraday"]
@@ -340,10 +343,10 @@ def test_names_are_grouped_by_returns_of_decision_bars(home: Path, here: Strateg
 def test_a_decision_is_explained_by_the_moment_that_its_bar_begins(home: Path, here: Strategy, studied) -> None:
     asked = {"2024-02-03T05:00": "2024-02-03T05:00", "2024-02-03": "2024-02-03T23:00", "": "2024-02-06T23:00"}
     for moment, named in asked.items():
-        given = call(home, "explain", "--strategy", here.name, *(("--session", moment) if moment else ()))
+        answer = call(home, "explain", "--strategy", here.name, *(("--session", moment) if moment else ()))
         before = f"{pd.Timestamp(named) - pd.Timedelta(hours=1):%Y-%m-%dT%H:%M}"
         start = f"{here.name}, {named}: what moved the network's forecasts since {before}, in logits"
-        assert given.out.startswith(start), given.err
+        assert answer.out.startswith(start), answer.err
     document = call(home, "explain", "--strategy", here.name, "--session", "2024-02-03T05:00", "--json").document
     assert (document["session"], document["before"]) == ("2024-02-03T05:00", "2024-02-03T04:00")
     refused = call(home, "explain", "--strategy", here.name, "--session", "2024-02-03T05:30")
