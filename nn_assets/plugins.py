@@ -347,12 +347,12 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, di
             arguments = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
             first = arguments[0] if arguments else None
             text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-            stated: dict[str, object] = {
+            keywords: dict[str, object] = {
                 keyword.arg: keyword.value.value if isinstance(keyword.value, ast.Constant) else NOT_PLAIN
                 for keyword in node.keywords
                 if keyword.arg
             }
-            registrations.append((called.removeprefix(_REGISTERS), text, stated))
+            registrations.append((called.removeprefix(_REGISTERS), text, keywords))
     return tuple(registrations)
 
 
@@ -389,10 +389,10 @@ def declared_by(kind: str, name: str, key: str, references: Sequence[str]) -> ob
 def stated_by(kind: str, name: str, key: str, references: Sequence[str]) -> object:
     """As :func:`declared_by`, but ``NOT_PLAIN`` for what is stated and known only once the file runs."""
     values = [
-        stated.get(key)
+        keywords.get(key)
         for plugin in map(find, references)
         for _, source in plugin.sources
-        for registered_kind, named, stated in _registrations(source, plugin.label)
+        for registered_kind, named, keywords in _registrations(source, plugin.label)
         if registered_kind == kind and named == name
     ]
     return values[0] if len(values) == 1 else None

@@ -161,3 +161,12 @@ def test_a_horizon_that_no_session_is_long_enough_for_is_refused_where_the_book_
     assert "label.horizon_hours of 6 hours 30 minutes of trading: 78 bars" in flat(6.5)
     assert flat(76 / 12) == ""
     assert flat(6.5, "held") == ""
+
+
+def test_groups_by_behaviour_count_the_decision_bars_of_days_of_training() -> None:
+    """Five days of training hold 1,440 bars of five minutes, and ten of twelve hours: 120 returns are needed."""
+    walk = {"refit_every_days": 2, "training_days": 5, "validation_days": 2, "calibration_days": 2}
+    sections = {"walk_forward": walk, "portfolio": {"groups": "behaviour"}}
+    assert strategy({"horizon_hours": 2}, **sections).portfolio.groups == "behaviour"
+    with pytest.raises(SettingsError, match="never holds more than 8 "):
+        strategy({"horizon_hours": 12}, bars=60, every=12, **sections)

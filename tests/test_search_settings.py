@@ -119,7 +119,7 @@ search:
     [
         (
             "learning.lookbak: {low: 3, high: 9}",
-            "found search.space.learning.lookbak: no key that may vary, did you mean learning.lookback? (line 11)",
+            "found search.space.learning.lookbak: not a key that may vary, did you mean learning.lookback? (line 11)",
         ),
         (
             "learning.network: {choices: [mlp, gruu]}",

@@ -16,13 +16,14 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.names import TABLES
 from nn_assets.operations.network_comparison import (
     NetworksCompared,
+    books_said,
     compare_networks,
     facts_of,
     quick,
     write_comparison_page,
 )
 from nn_assets.orchestration.running import execute
-from nn_assets.reports.comparison_page import comparison_lines
+from nn_assets.reports.comparison_page import book_lines, comparison_lines
 
 _DEMO_STRATEGIES = ("planted_edge", "index_daily")
 _DEMO_PAGE = "demo-networks.html"
@@ -68,7 +69,11 @@ def _compared(console: Console, name: str, networks: Sequence[str], *, small: bo
     judged = quick(strategy) if small else strategy
     with open_history(judged) as history, history.stores.alone(name):
         compared = compare_networks(
-            history, networks, f"compare-networks:{name}", lambda line: console.print(f"{name}: {line}", markup=False)
+            history,
+            networks,
+            f"compare-networks:{name}",
+            lambda line: console.print(f"{name}: {line}", markup=False),
+            members_replayed=not small,
         )
     return replace(compared, searched=strategy.search is not None)  # also where quick sizes left it out before
 
@@ -81,7 +86,8 @@ def _lines(compared: NetworksCompared) -> list[str]:
     """Table of a comparison, how it was made, and where the time went."""
     fits = ", ".join(f"{network} {seconds:.0f} s" for network, seconds in compared.seconds.items())
     facts = "; ".join(f"{what.lower()} {value}" for what, value in facts_of(compared))
-    return [*comparison_lines(compared.comparison), f"  {facts}", f"  fits: {fits}"]
+    books = book_lines(compared.books, books_said(compared))
+    return [*comparison_lines(compared.comparison), *books, f"  {facts}", f"  fits: {fits}"]
 
 
 def _document(compared: NetworksCompared) -> dict[str, Any]:
@@ -115,5 +121,14 @@ def _document(compared: NetworksCompared) -> dict[str, Any]:
             }
             for pair in comparison.pairs
         ],
+        "books": {
+            name: {
+                "sharpe_net": book.sharpe_net,
+                "sharpe_gross": book.sharpe_gross,
+                "members_sharpe_net": list(book.of_members),
+                "why": book.why or None,
+            }
+            for name, book in compared.books.items()
+        },
         "trials": compared.trials,
     }

@@ -30,7 +30,7 @@ from nn_assets.session.daily_round import (
 )
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
-from nn_assets.session.volatility_used import volatility_used
+from nn_assets.session.volatility_used import own_volatility, volatility_used
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import make_signals, outcome_statistics
 
@@ -137,11 +137,12 @@ def replay(
         symbols, sessions = scene.market.panel.symbols, scene.market.panel.sessions
         bars = len(sessions)
         volatility = volatility_used(strategy, scene.market, scene.labels, scene.network_volatility)
+        own = own_volatility(scene.market, volatility)
         outcomes = outcome_statistics(
             scene.forecasts.probability,
             scene.labels.returns,
             scene.labels.realised_row,
-            volatility.sigma,
+            own,
             horizon,
             label_kind(strategy.label).relative,
         )
@@ -156,9 +157,7 @@ def replay(
             latched = latched + begins_day if state.book.breakers else 0
             facts = SessionFacts(
                 market=scene.market.at(row),
-                signals=make_signals(
-                    symbols, scene.forecasts.at(row), outcomes.at(row), volatility.sigma[row], horizon
-                ),
+                signals=make_signals(symbols, scene.forecasts.at(row), outcomes.at(row), own[row], horizon),
                 drift=None if scene.monitor is None else scene.monitor(row),
                 controls=_unattended(strategy, latched if begins_day else 0) if controls is None else controls(row),
                 late=None if late is None else late(row),

@@ -26,7 +26,7 @@ Kind = Literal[
     "signal found",
     "cannot tell",
     "forecasts volatility better",
-    "does not forecast volatility better",
+    "not shown to forecast volatility better",
 ]
 Statistic = Literal["rank IC", "AUC", "QLIKE", "Brier score"]
 

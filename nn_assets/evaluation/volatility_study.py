@@ -40,7 +40,8 @@ def run_volatility_study(
     shape = (stop, len(material.symbols))
     move = settings_of_its_own(strategy.label)
     multiple = move.multiple if isinstance(move, VolatilityMove) else None
-    unit, simple = np.full(shape, np.nan), {}
+    unit = np.full(shape, np.nan)
+    simple: dict[str, FloatArray] = {}
     labels: dict[int, Labels] = {}
     regimes = np.full(stop, "", dtype="U32")
     for stretch in material.known():

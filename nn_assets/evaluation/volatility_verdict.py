@@ -65,6 +65,7 @@ def volatility_verdict(
             losses.statistic,
             sessions_needed=needed if needed > 0 else None,
             look=len(looks),
+            comparison="" if needed > 0 else f"cannot tell: {why}",
         )
     crossed = [one for one, level in zip(looks, levels, strict=True) if one.crosses(level)]
     number, allowed = len(looks), trial_adjusted_p_value(levels[-1], trials)
@@ -78,7 +79,7 @@ def volatility_verdict(
         f"{earlier}; no leak alarm: accuracy, rank IC and Sharpe ratios have no meaning of a volatility"
     )
     return Verdict(
-        "forecasts volatility better" if crossed else "does not forecast volatility better",
+        "forecasts volatility better" if crossed else "not shown to forecast volatility better",
         reason,
         losses.statistic,
         adjusted_p_value=adjusted,
@@ -99,11 +100,11 @@ def _comparison(losses: LossFigures, estimator: str, level: float, *, better: bo
     figure = f"{losses.statistic} {_number(own)} against {values} (t {statistics})"
     if better:
         return f"forecasts {what} better than {' and '.join(names)}: {figure}"
-    found = {name: _finding(tests[name], level) for name in losses.simple}
-    if set(found.values()) == {"not distinguishable from"}:
+    by_simple = {name: _finding(tests[name], level) for name in losses.simple}
+    if set(by_simple.values()) == {"not distinguishable from"}:
         return f"not distinguishable from {' and '.join(names)}: {figure}"
-    said = ", ".join(f"{found[name]} {SIMPLE_TITLES.get(name, name)}" for name in losses.simple)
-    return f"does not forecast {what} better than {' and '.join(names)} ({said}): {figure}"
+    said = ", ".join(f"{by_simple[name]} {SIMPLE_TITLES.get(name, name)}" for name in losses.simple)
+    return f"not shown to forecast {what} better than {' and '.join(names)} ({said}): {figure}"
 
 
 def _finding(test: MeanTest, level: float) -> str:

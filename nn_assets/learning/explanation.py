@@ -87,6 +87,9 @@ def what_moved(model: FoldModel, cube: Cube, row: int, symbols: Collection[Symbo
             before, after = logit(baselines), logit(inputs)
         moved = after - before
         parts, missed = torch.zeros(len(columns), len(features), dtype=torch.float64), torch.ones_like(moved)
+        if not _has_gradient(logit, inputs[:1]):  # no part says anything of any move
+            missed = moved.abs() / moved.abs().clamp(min=_SMALLEST_MOVE)
+            return Move(names, features, before.numpy(), after.numpy(), parts.numpy(), missed.numpy())
         for steps, rule in _STEPS.items():
             open_ones = torch.nonzero(missed > COMPLETE).flatten()
             if not len(open_ones):
@@ -101,6 +104,16 @@ def what_moved(model: FoldModel, cube: Cube, row: int, symbols: Collection[Symbo
             parts[open_ones] = gradients.double().sum(dim=1).detach()  # over the window: (symbols, features)
             missed = (parts.sum(dim=1) - moved).abs() / moved.abs().clamp(min=_SMALLEST_MOVE)
     return Move(names, features, before.numpy(), after.numpy(), parts.numpy(), missed.numpy())
+
+
+def _has_gradient(logit: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor) -> bool:
+    """Whether a logit follows its windows smoothly anywhere: one of a plug-in's may read their signs alone."""
+    inputs = windows.clone().requires_grad_()
+    outputs = logit(inputs)
+    if not outputs.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(outputs.sum(), inputs, allow_unused=True)
+    return gradient is not None
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,7 @@ from nn_assets.learning.heads import HEADS, VOLATILITY, Head
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
 from nn_assets.learning.momentum import past_returns
 from nn_assets.learning.networks import levels_read
+from nn_assets.learning.novelty import Novelty
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.plugins import imported
 from nn_assets.settings import Strategy
@@ -203,6 +204,31 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         volatility, figures["volatility"] = _fit_volatility(task, inputs, compute)
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)
+    return _fitted(
+        task,
+        inputs,
+        estimators,
+        {
+            **figures,
+            "libraries": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
+            "estimators": _judged(task, judged, held_out),
+        },
+        _reference(task, judged),
+        novelty=novelty,
+        volatility=volatility,
+    )
+
+
+def _fitted(
+    task: _Task,
+    inputs: _Inputs,
+    estimators: Estimators,
+    figures: Figures,
+    validation_forecasts: pd.DataFrame,
+    novelty: Novelty | None = None,
+    volatility: Estimators | None = None,
+) -> FoldModel:
+    """A task's model: its estimators, with what their inputs were made by."""
     return FoldModel(
         model_id=task.model_id,
         fold=task.fold,
@@ -212,12 +238,8 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         selection=inputs.selection,
         scaler=inputs.scaler,
         estimators=estimators,
-        figures={
-            **figures,
-            "libraries": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
-            "estimators": _judged(task, judged, held_out),
-        },
-        validation_forecasts=_reference(task, judged),
+        figures=figures,
+        validation_forecasts=validation_forecasts,
         data_hash=task.data_hash,
         code_version=task.code,
         novelty=novelty,
@@ -323,20 +345,9 @@ def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.boo
     fit_inputs = FitInputs(inputs.windows, *samples, strategy.learning, HERE, head=task.head)
     simple = (name for name in estimators_of(strategy.learning.baselines) if name != TRADED)
     members = {name: imported(ESTIMATORS[name].fit)(fit_inputs).members for name in simple}
-    return FoldModel(
-        model_id=task.model_id,
-        fold=task.fold,
-        axis_start=task.axis_start,
-        symbols=task.cube.symbols,
-        stationarity=inputs.stationarity,
-        selection=inputs.selection,
-        scaler=inputs.scaler,
-        estimators=Estimators(strategy.learning, members, task.head),
-        figures={"samples": {name: part.count for name, part in inputs.samples.items()}},
-        validation_forecasts=pd.DataFrame(),
-        data_hash=task.data_hash,
-        code_version=task.code,
-    )
+    estimators = Estimators(strategy.learning, members, task.head)
+    figures = {"samples": {name: part.count for name, part in inputs.samples.items()}}
+    return _fitted(task, inputs, estimators, figures, pd.DataFrame())
 
 
 def _prepare(task: _Task) -> _Inputs:

@@ -50,6 +50,7 @@ from nn_assets.session.day_sizes import days_of
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.session.missing_bars import sessions_read
 from nn_assets.session.regime_naming import regime_naming
+from nn_assets.session.volatility_used import of_relative_returns
 
 _MOST_STALE = 8
 
@@ -218,7 +219,15 @@ class Cut:
         missing = strategy.features.max_missing_bars_fraction
         variance = strategy.portfolio.volatility != "ewma" or strategy.of_no_direction
         total = self.panel.total_return()
-        made = make_labels(total, strategy.label, rate, self.members, missing, variance=variance)
+        made = make_labels(
+            total,
+            strategy.label,
+            rate,
+            self.members,
+            missing,
+            variance=variance,
+            beside_the_median=of_relative_returns(strategy),
+        )
         if strategy.decisions is None or strategy.decisions.overnight == "held":
             return made
         span = strategy.label.horizon_sessions + strategy.label.execution_lag_sessions

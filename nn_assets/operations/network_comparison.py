@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import ceil
 from pathlib import Path
@@ -30,6 +30,7 @@ from nn_assets.learning.momentum import RETURN_FEATURES
 from nn_assets.learning.networks import NETWORKS, has_steps, levels_read
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.learning.refits import used_rows
+from nn_assets.operations.compared_books import Money, books_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import DueFold, due_folds, fold_data
 from nn_assets.operations.models.stored import load_model
@@ -63,6 +64,8 @@ QUICK: Mapping[str, Any] = {
 QUICK_REFITS, _QUICK_DAYS = 12, 365
 """Months, or about so many days, between fits, at least, where sizes are quick."""
 
+_FORECASTS_ALONE = {"volatility": "ewma"}  # of ``portfolio``
+
 Addresses = Mapping[str, Sequence[str]]
 """Of every network's model of each fold, in their order."""
 
@@ -78,7 +81,9 @@ class NetworksCompared:
     seconds: Mapping[str, float]  # that each one's fits took; 0 where its models were in the store
     trials: int  # that this comparison put on record
     dense: tuple[str, ...] = ()  # networks that learned from dense targets
+    books: Mapping[str, Money] = field(default_factory=dict)  # what each contestant's earned
     searched: bool = False  # whether the strategy has a search, which is left out here
+    reads_table: bool = False  # whether the chart reader's image is the table of features, and no candles
 
 
 def quick(strategy: Strategy) -> Strategy:
@@ -108,7 +113,8 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
 
     A network has its own settings where the strategy names it, and their defaults where not. The chart reader draws
     candles where the strategy's features are those of candles, and else takes the table of features as its image.
-    All begin with fresh weights. With dense targets a network that has no output at each step learns plain ones.
+    All begin with fresh weights. With dense targets a network that has no output at each step learns plain ones. What
+    is compared are forecasts of the label: no contestant has an ensemble of volatility or scores of novelty fitted.
 
     Raises
     ------
@@ -137,24 +143,34 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
 def _sound(strategy: Strategy, changes: Mapping[str, Any]) -> Strategy:
     """The strategy with another network, held to its contract: before hours of fits, of which its own could fail."""
     # what a search would choose of one network says nothing of the others
-    made = strategy.model_copy(update={"learning": _changed(strategy.learning, changes), "search": None})
+    left_out = {"search": None, "novelty": None, "portfolio": strategy.portfolio.model_copy(update=_FORECASTS_ALONE)}
+    made = strategy.model_copy(update={"learning": _changed(strategy.learning, changes), **left_out})
     prepare(made)
     return made
 
 
 def simple_of(strategy: Strategy) -> tuple[str, ...]:
-    """What a strategy's networks are compared with: without the momentum rule where no feature is a return."""
+    """What a strategy's networks are compared with: without the momentum rule where there is none."""
+    return SIMPLE if not _no_momentum(strategy) else tuple(name for name in SIMPLE if name != "momentum")
+
+
+def _no_momentum(strategy: Strategy) -> str:
+    """Why there is no momentum rule; empty where there is one."""
     names = strategy.features.names
+    if strategy.of_no_direction:
+        return "the label is a volatility, of which the direction of past returns says nothing"
     reads = not names or any(name in names for name in RETURN_FEATURES)
-    return SIMPLE if reads else tuple(name for name in SIMPLE if name != "momentum")
+    return "" if reads else f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})"
 
 
 def _changed(learning: LearningSettings, changes: Mapping[str, Any]) -> LearningSettings:
     return LearningSettings.model_validate(learning.model_dump() | dict(changes))
 
 
-def compare_networks(history: History, networks: Sequence[str], run_id: str, tell: Progress) -> NetworksCompared:
-    """Fit what is missing, record every trial, forecast all folds by every member, and test.
+def compare_networks(
+    history: History, networks: Sequence[str], run_id: str, tell: Progress, *, members_replayed: bool = True
+) -> NetworksCompared:
+    """Fit what is missing, record every trial, forecast all folds by every member, test, and replay every book.
 
     Parameters
     ----------
@@ -162,6 +178,8 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         Its strategy's learning section says what all networks have in common, whatever a search would choose.
     networks : sequence of str
         Names of the registry; all of them when empty.
+    members_replayed : bool
+        Whether each member's book is replayed beside its ensemble's: as many replays more as there are seeds.
 
     Raises
     ------
@@ -186,7 +204,7 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     }
     seconds = _fit(history, strategies, folds, addresses, tell)
     for candidate in strategies.values():
-        record_tried(history, run_id, candidate)
+        record_tried(history, run_id, history.strategy.model_copy(update={"learning": candidate.learning}))
     tell("forecasting every fold by every member")
     forecasts, names = _forecasts(history, folds, addresses)
     outcomes, targets = _labels(history)
@@ -207,8 +225,32 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         seconds,
         len(history.stores.ledger.read("trials", history.strategy.name)) - before,
         tuple(name for name, candidate in strategies.items() if candidate.learning.dense_targets),
+        books_of(history, months, forecasts, _makers(forecasts, folds, addresses, names), tell, alone=members_replayed),
         searched,
+        any(map(reads_table, strategies.values())),
     )
+
+
+def reads_table(candidate: Strategy) -> bool:
+    """Whether a contestant is the chart reader with the table of features for its image."""
+    learning = candidate.learning
+    return learning.network == "candlestick" and learning.network_settings.get("image") == "table"
+
+
+def _makers(
+    forecasts: Mapping[str, FloatArray], folds: Sequence[DueFold], addresses: Addresses, fold_of: Any
+) -> dict[str, tuple[str, list[str | None]]]:
+    """What its models call each contestant, and the model of each session: the first network's hold the simple ones."""
+    first = next(iter(addresses))
+    numbers = {str(number): number for number in range(len(folds))}
+    rows = [numbers.get(name) for name in fold_of.tolist()]
+    return {
+        name: (
+            TRADED if name in addresses else name,
+            [None if row is None else addresses[name if name in addresses else first][row] for row in rows],
+        )
+        for name in forecasts
+    }
 
 
 def _months(history: History) -> list[str]:
@@ -314,12 +356,24 @@ def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Pa
             "name": one.strategy.name,
             "label": market_label(one.strategy),
             "comparison": one.comparison,
+            "books": one.books,
+            "books_said": books_said(one),
             "facts": facts_of(one),
             "caveats": caveats_of(one.strategy),
         }
         for one in compared
     ]
     return write_page(name, comparison_page(sheets))
+
+
+def books_said(compared: NetworksCompared) -> str:
+    """What the books are, and why there is no spread over their seeds where there is none."""
+    text = (
+        "Each ensemble's forecasts through the replay of a study: one calibration, one sizing, one cost object, the "
+        "verdict not asked, no drift watched and so no refresh. Sharpe ratios a year, in excess of cash"
+    )
+    without = any(one.sharpe_net is not None and not one.of_members for one in compared.books.values())
+    return text + "; over seeds none at quick sizes, where each member would be one replay more" * without
 
 
 def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
@@ -334,10 +388,19 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Epochs", f"at most {learning.maximum_epochs}"),
         *[("Dense targets", f"{', '.join(compared.dense) or 'none'}; no other has an output at each step")]
         * learning.dense_targets,
+        *[
+            (
+                "Candlestick",
+                "reads the table of the strategy's features as an image, since they are not those of candles",
+            )
+        ]
+        * compared.reads_table,
         *[("Search", "left out: every contestant has the configuration that the file states")] * compared.searched,
         ("Trials put on record", str(compared.trials)),
+        *[("Compared by", "how they rank volatilities; QLIKE or the Brier score is a study's")]
+        * compared.strategy.of_no_direction,
         *(
-            (f"Left out: {name}", f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})")
+            (f"Left out: {name}", _no_momentum(compared.strategy))
             for name in SIMPLE
             if name not in simple_of(compared.strategy)
         ),

@@ -39,7 +39,7 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
 _LATE_ACTION = "late_action"
-_UNLIKE_DAY = "read the session's page: whether the data are right, and whether the sizes are still wanted"
+_UNLIKE_DAY = "read the session's page, and see whether the data are right and the sizes are still wanted"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 

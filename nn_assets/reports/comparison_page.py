@@ -42,8 +42,8 @@ def forest_plot(comparison: Comparison) -> bytes:
 
 
 def comparison_page(sheets: Sequence[Mapping[str, Any]]) -> str:
-    """Write comparisons as one HTML text, each a mapping: name, label, comparison, facts and caveats."""
-    drawn = [{**sheet, "png": forest_plot(sheet["comparison"])} for sheet in sheets]
+    """Write comparisons as one HTML text, each a mapping: name, label, comparison, books, facts, caveats."""
+    drawn = [{"books": {}, **sheet, "png": forest_plot(sheet["comparison"])} for sheet in sheets]
     return render("comparison.html", title="Networks beside the simple ones", sheets=drawn)
 
 
@@ -61,6 +61,22 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         estimate = f"{one.estimate:+.4f}" if np.isfinite(one.estimate) else "-"
         lines.append(f"  {one.name:<13}{estimate:>9}{interval:>20}{spread:>12}{span:>20}{cells}")
     return lines
+
+
+def book_lines(books: Mapping[str, Any], said: str) -> list[str]:
+    """The table of what each contestant's book earned, for a terminal; empty without any."""
+    if not books:
+        return []
+    lines = [f"  {'':<13}{'net Sharpe':>12}{'gross':>9}{'seeds: sd':>12}{'min to max':>20}"]
+    for name, book in books.items():
+        if book.sharpe_net is None:
+            lines.append(f"  {name:<13}  {book.why}")
+            continue
+        spread = "-" if book.spread is None else f"{book.spread:.2f}"
+        span = f"{min(book.of_members):+.2f} to {max(book.of_members):+.2f}" if book.of_members else "-"
+        gross = "-" if book.sharpe_gross is None else f"{book.sharpe_gross:+.2f}"
+        lines.append(f"  {name:<13}{book.sharpe_net:>+12.2f}{gross:>9}{spread:>12}{span:>20}")
+    return [*lines, f"  {said}"]
 
 
 def _t(pair: Any) -> str:

@@ -42,12 +42,12 @@ _PLAIN = {
     "no edge found": "Nothing here beats chance by enough to trade on.",
     "forecasts volatility better": "The network forecasts volatility better than each of the simple forecasts. It does "
     f"not trade: {NO_DIRECTION}.",
-    "does not forecast volatility better": "The network is not shown to forecast volatility better than each of the "
-    f"simple forecasts. It does not trade: {NO_DIRECTION}.",
+    "not shown to forecast volatility better": "The network is not shown to forecast volatility better than each of "
+    f"the simple forecasts. It does not trade: {NO_DIRECTION}.",
     "cannot tell": "The record holds both chance and an edge worth having: it cannot say which.",
 }
 
-_TONES = {"forecasts volatility better": "signal", "does not forecast volatility better": "no"}
+_TONES = {"forecasts volatility better": "signal", "not shown to forecast volatility better": "no"}
 
 
 @dataclass(frozen=True)

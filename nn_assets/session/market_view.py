@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.arrays import BoolArray, DayArray, FloatArray, IntArray, read_only, read_only_fields, stamps_of
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.catalogue.stepping import Stepping
-from nn_assets.features.labels import MINIMUM_CROSS_SECTION
+from nn_assets.features.labels import less_the_median
 from nn_assets.features.own_bars import OwnBars, over_own_rows, with_gaps
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
@@ -156,6 +156,11 @@ class MarketView:
         read_only_fields(self)
 
     @property
+    def relative_returns(self) -> FloatArray:
+        """Each session's return less its median, fraction, (bars, symbols), as relative labels are made of them."""
+        return less_the_median(self.returns, self.candidates)
+
+    @property
     def cost_volatility(self) -> FloatArray:
         """What costs are a multiple of, fraction per day, (bars, symbols)."""
         return self.volatility if self.by_day is None else self.by_day.volatility
@@ -182,11 +187,7 @@ class MarketView:
         The median is over the session's members; a session with fewer than 5 returns of theirs is left out. The
         EWMA is that of :func:`nn_assets.signals.signals.ewma_volatility`, over the sessions that were not halted.
         """
-        judged = self.returns if self.candidates is None else np.where(self.candidates, self.returns, np.nan)
-        median = np.full((len(judged), 1), np.nan)
-        enough = np.isfinite(judged).sum(axis=1) >= MINIMUM_CROSS_SECTION
-        median[enough, 0] = np.nanmedian(judged[enough], axis=1)
-        apart = self.returns - median
+        apart = self.relative_returns
         volatility, halts = ewma_volatility(apart), _Halts.of(self.halted)
         if halts is not None:
             halts.lay(volatility, ewma_volatility(halts.pack(apart)), stays=True)
@@ -216,10 +217,7 @@ class MarketView:
 
     @cached_property
     def _closing_adv_usd(self) -> FloatArray:
-        """Average daily volume; where bars are missing, over the last 20 that there are, or fewer.
-
-        Of bars within the session: the last one known.
-        """
+        """Average daily volume; where bars are missing, over the last 20, or fewer; else as last known."""
         if self.by_day is not None:
             return read_only(_last_known(self.adv_usd))
         traded = self.panel.close * self.panel.volume

@@ -67,7 +67,8 @@ def programme_watch(
     forecasts, labels, outcomes
         Of one estimator, on the session axis; row t uses labels realised at or before t.
     volatility_forecast : ndarray, shape (bars, symbols), optional
-        Of the name's own return, fraction per session, on the axis of the labels; the market's when left out.
+        Of the return that the label is made of, fraction per session, on the axis of the labels; the EWMA of it when
+        left out. A label that learns a value is in a unit of its own, and reads none.
 
     Returns
     -------
@@ -84,6 +85,7 @@ def programme_watch(
     Where values are learned, the return in units of its recent deviation s, u, is forecast as p = Phi(E[u]). The
     expected return s (E[u] - E0[u]) is beta (p - p0) s with beta = 1 / phi(0), to first order: 1% less where E[u] is
     0.25, 4% where it is 0.5. The recent mean, which a z-score is less, is in no u: it is foretold by itself.
+    No forecast of volatility has a part in it: u is a return in units of s, and what is expected of it is s E[u].
     """
     if strategy.portfolio.construction != "programme":
         return None
@@ -91,8 +93,8 @@ def programme_watch(
     if labels.scale is not None:
         volatility, stated_slope = labels.scale / np.sqrt(horizon), NORMAL_SLOPE
     else:
-        own = market.volatility if volatility_forecast is None else volatility_forecast
-        volatility, stated_slope = market.relative_volatility if relative else own, None
+        recent = market.relative_volatility if relative else market.volatility
+        volatility, stated_slope = recent if volatility_forecast is None else volatility_forecast, None
     record = SizingHistory(
         probability=forecasts.probability,
         score=forecasts.score,

@@ -196,12 +196,12 @@ class IntradaySettings(Section):
         if self.rolls_at is not None:
             raise ValueError(
                 "intraday.decisions and intraday.rolls_at: a strategy that decides within the session "
-                "takes it as the calendar has it; leave one of the two out"
+                "takes the session's hours from the calendar; leave one of the two out"
             )
         if seconds > 60 * 60 * 12:
             raise ValueError(
-                f"intraday.decisions.every_bars {self.decisions.every_bars} makes {seconds // 60} minutes "
-                "a decision, beyond the 720 that a decision within the session may take"
+                f"intraday.decisions.every_bars {self.decisions.every_bars} makes a decision every "
+                f"{seconds // 60} minutes; within the session 720 is the most"
             )
         if self.decisions.latency_budget_seconds >= seconds:
             raise ValueError(

@@ -114,7 +114,7 @@ class SearchSettings(Section):
         of_network = [key for key in self.space if key.startswith(OF_NETWORK)]
         if "learning.network" in self.space and of_network:
             keys = " and ".join(f"search.space.{key}" for key in ("learning.network", *of_network))
-            raise ValueError(f"{keys}: settings of one network are none of another: vary one of the two")
+            raise ValueError(f"{keys}: one network's settings mean nothing to another: vary one of the two")
         return self
 
 
@@ -125,7 +125,7 @@ def _cannot_vary(key: str) -> str:
     full = {name: f"{section}.{name}" for section, names in sections.items() for name in names}
     near = get_close_matches(last, full, n=1, cutoff=0.7)
     what = f"did you mean {full[near[0]]}?" if near else f"what may vary is {_KEYS_IN_WORDS}"
-    return f"search.space.{key}: no key that may vary, {what}"
+    return f"search.space.{key}: not a key that may vary, {what}"
 
 
 def own_value(key: str, learning: LearningSettings, features: FeatureSettings) -> Any:

@@ -69,6 +69,8 @@ NO_DIRECTION = "a volatility has no direction; use it for sizes with portfolio.v
 """Why a strategy with one of them does not trade, and what its forecasts are good for."""
 STUDIED_AND_REPLAYED_ONLY = "it decides within the session (intraday.decisions), which is studied and replayed only"
 """Why a strategy that does so does not trade."""
+LABELS_OF_VALUES = frozenset({"return_zscored", "return_zscored_relative"})
+"""Those of them that learn a return in units of its own, which the return expected of a name is then in, too."""
 LABELS_TRADED = tuple(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
 """The others: what positions are taken by, without a plug-in."""
 LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
@@ -451,8 +453,9 @@ class PortfolioSettings(Section):
     ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
-    ``volatility`` is the best forecast of a name's volatility that sizes may be made of: ``ewma``; ``har``, or
-    ``network`` (the strategy's own, trained on realised variances) beside it, each only once it is proved better.
+    ``volatility`` is the best forecast of volatility that sizes may be made of: ``ewma``; ``har``, or ``network`` (the
+    strategy's own, trained on realised variances) beside it, each only once it is proved better. It is that of the
+    return which the label is made of; a z-scored return is expected in units of its own, and takes none.
 
     ``groups: behaviour`` holds names that have no sector in ``sectors`` to ``sector_limit`` by how they move.
 

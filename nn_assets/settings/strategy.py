@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError
+from nn_assets.estimators import BASELINES
 from nn_assets.plugins import NOT_PLAIN, declared_by, names_of, no_such_member, stated_by
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
@@ -29,6 +30,7 @@ from nn_assets.settings.sections import (
     COMPUTES_OF_ITS_OWN,
     LABELS_OF_ITS_OWN,
     LABELS_OF_NO_DIRECTION,
+    LABELS_OF_VALUES,
     LABELS_SIZED_PER_NAME,
     LABELS_TRADED,
     LOOKBACK_WITHIN_THE_SESSION,
@@ -209,6 +211,17 @@ class Strategy(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _always_beside_a_linear_model_and_boosting(self) -> Strategy:
+        left_out = [name for name in BASELINES if name not in self.learning.baselines]
+        if left_out:
+            named = ", ".join(self.learning.baselines) or "nothing"
+            raise ValueError(
+                f"learning.baselines names {named}, without {' and '.join(left_out)}: every network is judged beside a "
+                "linear model and gradient boosting: name both, or leave learning.baselines out"
+            )
+        return self
+
     @property
     def of_no_direction(self) -> bool:
         """Whether the label is one of a volatility: it is forecast and judged, and no position follows from it."""
@@ -242,9 +255,20 @@ class Strategy(Section):
             "no intraday.decisions, whose bars the EWMA and HAR beside it do not count": self.decisions is not None,
         }
         if any(asked.values()):
-            needed = "; ".join(requirement for requirement, stated in asked.items() if stated)
+            needed = "; ".join(requirement for requirement, unmet in asked.items() if unmet)
             raise ValueError(
                 f"label.kind {self.label.kind} forecasts a volatility, which has no direction, and needs {needed}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_value_has_a_unit_of_its_own(self) -> Strategy:
+        kind, asked = self.label.kind, self.portfolio.volatility
+        if asked != "ewma" and (kind in LABELS_OF_VALUES or self._label_states("learns") == "value"):
+            raise ValueError(
+                f"label.kind {kind} says what a name is expected to earn in units of its own scale, so that "
+                f"portfolio.volatility {asked} would change no size: leave it out, or state a label that learns a sign "
+                "(direction, direction_relative)"
             )
         return self
 
@@ -375,7 +399,7 @@ class Strategy(Section):
             messages = [_unknown_series(role, name, series_names) for role, name in unknown.items()]
             raise ValueError("; ".join(messages))
         if self.intraday is not None and "source" in self.model_fields_set:
-            raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
+            raise ValueError("with intraday, daily bars are made of the bars within the session: leave source out")
         return self
 
     @property

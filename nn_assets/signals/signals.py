@@ -216,11 +216,12 @@ def make_signals(
     outcomes : Outcomes
         Statistics known at this session.
     forecast_volatility : ndarray, shape (symbols,)
-        sigma, fraction per session. NaN stays NaN.
+        sigma, fraction per session. NaN stays NaN; 0, of a price that has stood still, is none.
     horizon_sessions : int
         h.
     """
     calibrated, volatility = forecasts.calibrated, np.asarray(forecast_volatility, dtype=np.float64)
+    volatility = np.where(volatility > 0.0, volatility, np.nan)
     direction = np.nan_to_num(np.sign(calibrated - _COIN_TOSS)).astype(np.int64)
     unit = volatility * np.sqrt(horizon_sessions)
     mean_win, mean_loss = outcomes.mean_win * unit, outcomes.mean_loss * unit

@@ -36,6 +36,7 @@ _LEAST = 0.1  # of the month's variance: no forecast is below it, whatever the c
 _BANDWIDTH = 0.2  # lags of a long-run variance over the sessions behind it: errors of a volatility last for weeks
 _NEVER_VARIES = 1e-24  # of the squared mean: what rounding leaves of differences that are all the same
 _RIDGE = 1e-10  # of the normal equations' mean diagonal, so that equal regressors have an answer
+_RELATIVE = "of returns less their session's median"
 _TITLES = {"ewma": "the EWMA", "har": "HAR", "network": "the network"}
 
 
@@ -193,11 +194,13 @@ class VolatilityChoice:
     used: str
     reason: str
     comparisons: tuple[tuple[str, str, float, float, int], ...]  # candidate, simpler, mean, p-value, sessions
+    relative: bool = False  # of returns less their session's median
 
     @property
     def sentence(self) -> str:
         """Which one, and why, for a page."""
-        return f"Volatility by {_TITLES.get(self.used, self.used)}: {self.reason}."
+        of = f" {_RELATIVE}" if self.relative else ""
+        return f"Volatility{of} by {_TITLES.get(self.used, self.used)}: {self.reason}."
 
     def to_record(self) -> dict[str, Any]:
         """As JSON values; what is not known is None."""
@@ -205,7 +208,8 @@ class VolatilityChoice:
         rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in self.comparisons]
         for row in rows:
             row |= {name: None for name, value in row.items() if isinstance(value, float) and math.isnan(value)}
-        return {"used": self.used, "reason": self.reason, "comparisons": rows}
+        of = {"of": _RELATIVE.removeprefix("of ")} if self.relative else {}
+        return {"used": self.used, **of, "reason": self.reason, "comparisons": rows}
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +220,7 @@ class ForecastVolatility:
     used: IntArray  # (bars,), place in ``names``
     names: tuple[str, ...]  # from the simplest on
     comparisons: tuple[Comparison, ...]
+    relative: bool = False  # of returns less their session's median; else of the names' own
 
     def at(self, row: int) -> VolatilityChoice:
         """Which one a row uses, and why."""
@@ -224,7 +229,7 @@ class ForecastVolatility:
             for one in self.comparisons
         )
         used = self.names[int(self.used[row])]
-        return VolatilityChoice(used, _reason(rows, used, LEVEL / (len(self.names) - 1)), rows)
+        return VolatilityChoice(used, _reason(rows, used, LEVEL / (len(self.names) - 1)), rows, self.relative)
 
 
 def choose_volatility(

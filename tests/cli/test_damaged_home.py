@@ -33,6 +33,7 @@ def told_by(content: bytes, name: str) -> object:
     return json.loads(content).get("address", content) if "/months/" in name or "current.json" in name else content
 
 
+@pytest.mark.full
 def test_a_month_of_forecasts_that_is_gone_stops_the_round(own_home: Path, give_own: Command) -> None:
     """Decided without it, the next session would be calibrated on fewer outcomes, and in silence."""
     before = files_of(own_home)

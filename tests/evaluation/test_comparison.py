@@ -8,7 +8,8 @@ from scipy import stats
 
 from nn_assets.arrays import FloatArray
 from nn_assets.evaluation.comparison import LEVEL, Comparison, compare
-from nn_assets.reports.comparison_page import comparison_lines, comparison_page
+from nn_assets.operations.compared_books import Money
+from nn_assets.reports.comparison_page import book_lines, comparison_lines, comparison_page
 
 SIMPLE = ("linear", "boosting", "momentum")
 NETWORKS = ("mlp", "lstm")
@@ -93,6 +94,20 @@ def test_table_and_page_show_every_contestant_and_pair_and_say_when_nothing_can_
     page = comparison_page([{"name": "one", "label": "", "comparison": made, "facts": [("Folds", "2")], "caveats": []}])
     assert "Lstm beats the simple ones" in page
     assert page.count("beats it") == 3
+    assert "What their books earn" not in page
+    books = {"lstm": Money(1.24, 1.5, (1.0, 1.5)), "linear": Money(0.5, 0.75), "momentum": Money(why="no forecast")}
+    lines = book_lines(books, "How.")
+    assert [line.split() for line in lines[1:]] == [
+        ["lstm", "+1.24", "+1.50", "0.35", "+1.00", "to", "+1.50"],
+        ["linear", "+0.50", "+0.75", "-", "-"],
+        ["momentum", "no", "forecast"],
+        ["How."],
+    ]
+    sheet = {"name": "one", "label": "", "comparison": made, "facts": [], "caveats": [], "books": books}
+    page = comparison_page([{**sheet, "books_said": "How"}])
+    assert "<td>1.24</td><td>1.50</td><td>0.35</td>" in page
+    assert "<td>0.75</td><td>not replayed</td>" in page
+    assert '<td colspan="3">no forecast</td>' in page
     empty = np.full((30, 6), np.nan)
     nothing = compare(
         dict.fromkeys(("mlp", "linear"), np.full((2, 30, 6), np.nan)), ("linear",), empty, empty, np.repeat("a", 30), 1
@@ -138,7 +153,7 @@ def test_a_contestant_that_ranks_nothing_is_said_to_and_takes_nothing_from_the_o
     assert "nan" not in " ".join(lines)
     page = comparison_page([{"name": "one", "label": "", "comparison": made, "facts": [], "caveats": []}])
     assert f"{why}, not compared" in page
-    assert "all 2 that were made together" in page
+    assert "the error of all 2 together" in page
     assert "\N{EN DASH} to \N{EN DASH}" not in page
     assert _with_a_simple_one_that(says, strength=0.6).winners == ("mlp", "tcn")  # of what there is to be beaten
 

@@ -131,6 +131,7 @@ def test_a_replay_cut_beside_an_action_gives_the_same_bits(of: World, whole: Rep
     known = [{key: value for key, value in events.items() if key[0] < cut} for events in (SPLITS, DIVIDENDS)]
     short = quoted_raw(of.panel.until(of.panel.sessions[cut - 1]), *known)
     part = played(of.cut(cut), short, cut)
+    assert len(part.rounds) == cut - FIRST
     for one, other in zip(whole.rounds, part.rounds, strict=False):
         assert one.state == other.state
         assert np.array_equal(one.decision.target_quantity, other.decision.target_quantity)

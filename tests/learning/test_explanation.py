@@ -268,6 +268,26 @@ def test_a_network_that_holds_constants_of_its_own_is_explained_as_it_forecasts(
     assert importance(model, cube, labels, rows).rise.shape[1] == len(NAMES)
 
 
+def test_of_a_network_that_reads_signs_alone_no_part_is_told_and_the_whole_move_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cube, _ = tiny_market()
+    model = fitted("mlp")
+    real = Member.network
+
+    def of_signs(member: Member, *arguments: object) -> torch.nn.Module:
+        network = real(member, *arguments)  # type: ignore[arg-type]
+        network.register_forward_pre_hook(lambda _, inputs: ((inputs[0] > 0.0).float(),))
+        return network
+
+    monkeypatch.setattr(Member, "network", of_signs)
+    move = what_moved(model, cube, model.fold.used_from + 5)
+    large = np.abs(move.after - move.before) > 0.01
+    assert large.any()
+    assert (move.missed[large] == 1.0).all()
+    assert (move.parts == 0.0).all()
+
+
 def test_what_moved_a_forecast_of_a_value_is_told_in_the_logits_of_its_probability() -> None:
     model, (cube, _) = fitted("mlp"), tiny_market()
     model = replace(model, estimators=replace(model.estimators, head=VALUE))

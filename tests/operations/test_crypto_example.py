@@ -33,12 +33,15 @@ PAIRS = ("ADA_BTC", "ETH_BTC")
 CUT = pd.Timestamp("2018-01-28")  # the last two days of the history are left out, or are garbage
 SMALL: dict[str, dict[str, Any]] = {
     "features": {"names": ["log_return_1", "close_location", "volume_z_20"]},
-    "learning": {"ensemble": 1, "maximum_epochs": 2, "baselines": ["linear"], "lookback": 4, "processes": 1},
+    "learning": {"ensemble": 1, "maximum_epochs": 2, "lookback": 4, "processes": 1},
     "walk_forward": {"refit_every_days": 5, "minimum_training_rows": 200},
 }
 
 
-@pytest.fixture
+CHEAP = {"half_spread_bps": 0.01, "commission_bps": 0.01}  # so that there are decisions to compare
+
+
+@pytest.fixture(scope="module")
 def crypto_data(shared_data: Path) -> Path:
     folder = shared_data / "crypto_freqtrade"
     if not folder.is_dir():
@@ -65,19 +68,28 @@ def example(home: Path, data: Path, *, every_bars: int = 1, **sections: dict[str
     return find_strategy(NAME).strategy
 
 
-def test_the_example_is_studied_on_few_decisions_of_the_real_bars(crypto_data: Path, home: Path) -> None:
-    strategy = example(home, crypto_data, every_bars=6, **SMALL)
-    assert strategy.horizon_text == "2 hours: 4 bars"
-    take_in_all(strategy)
-    with nothing_drawn():
-        result = study(strategy, [MONTH])
+def studied(home: Path, data: Path, **changes: Any) -> StudyResult:
+    """A study of the example at small sizes and next to no costs, deciding every half hour."""
+    with living_in(home), nothing_drawn():
+        strategy = example(home, data, every_bars=6, **{**SMALL, "costs": CHEAP, **changes})
+        take_in_all(strategy)
+        return study(strategy, [MONTH])
+
+
+@pytest.fixture(scope="module")
+def small(crypto_data: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    return studied(tmp_path_factory.mktemp("small"), crypto_data)
+
+
+def test_the_example_is_studied_on_few_decisions_of_the_real_bars(small: StudyResult) -> None:
+    assert small.metadata["horizon"] == "2 hours: 4 bars"
     # Warm-up (thirty hours) and parts (nine days) take eleven days; the grid of five gives fifteen, from the 11th on.
-    rounds = result.study.replays["network"].rounds
+    rounds = small.study.replays["network"].rounds
     assert [play.session for play in rounds] == list(pd.date_range("2018-01-26", "2018-01-29 23:30", freq="30min"))
-    assert result.last.month == MONTH
-    assert result.last.verdict.phrase.startswith("cannot tell")
-    assert not result.last.verdict.allows_trading
-    by_row = result.material.model_by_row
+    assert small.last.month == MONTH
+    assert small.last.verdict.phrase.startswith("cannot tell")
+    assert not small.last.verdict.allows_trading
+    by_row = small.material.model_by_row
     assert not any(by_row[: len(by_row) - len(rounds)])  # the month's sessions before the first refit have no model
 
 
@@ -162,9 +174,6 @@ def test_a_history_of_days_is_refused_before_its_first_refit_and_each_later_end_
     assert looks == [1, 2]
 
 
-CHEAP = {"half_spread_bps": 0.01, "commission_bps": 0.01}  # so that there are decisions to compare
-
-
 def decisions_of(result: StudyResult) -> dict[str, np.ndarray]:
     """What was forecast, wanted and ordered before the cut, by estimator; models as well."""
     rows = np.flatnonzero(np.asarray(result.study.track.sessions < CUT))
@@ -178,22 +187,20 @@ def decisions_of(result: StudyResult) -> dict[str, np.ndarray]:
     return made
 
 
-@pytest.mark.full
+@pytest.mark.parametrize("change", ["cut", pytest.param("garbage", marks=pytest.mark.full)])
 def test_no_decision_changes_where_the_last_two_days_are_cut_or_garbage(
-    crypto_data: Path, tmp_path_factory: pytest.TempPathFactory
+    change: str, small: StudyResult, crypto_data: Path, tmp_path: Path
 ) -> None:
-    results = {}
-    for change in ("none", "cut", "garbage"):
-        home = tmp_path_factory.mktemp(change)
-        data = garbage(crypto_data, home / "data") if change == "garbage" else crypto_data
-        ends = {"market": {"history_ends": "2018-01-27"}} if change == "cut" else {}
-        with living_in(home), nothing_drawn():
-            strategy = example(home, data, every_bars=3, **{**SMALL, "costs": CHEAP, **ends})
-            take_in_all(strategy)
-            results[change] = decisions_of(study(strategy, [MONTH]))
-    whole = results.pop("none")
-    assert np.isfinite(whole["network probability"]).sum() > 100
-    assert any(np.any(whole[name]) for name in whole if name.endswith("weights"))
-    for change, other in results.items():
-        for name, values in whole.items():
-            np.testing.assert_array_equal(values, other[name], err_msg=f"{change}: {name}")
+    if change == "cut":
+        result = studied(tmp_path, crypto_data, market={"history_ends": "2018-01-27"})
+        assert result.study.track.sessions[-1] < CUT
+    else:
+        result = studied(tmp_path, garbage(crypto_data, tmp_path / "garbage"))
+    whole, other = decisions_of(small), decisions_of(result)
+    assert len(whole["network weights"]) == 2 * 48
+    assert all(
+        np.isfinite(values).sum() == 2 * 2 * 48 for name, values in whole.items() if name.endswith("probability")
+    )
+    assert any(np.any(values) for name, values in whole.items() if name.endswith("weights"))
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)

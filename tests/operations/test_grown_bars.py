@@ -354,7 +354,8 @@ def test_restatements_late_bars_and_late_splits_are_judged_as_the_whole_pass_doe
     assert alone == [number != 5 for number in range(days)]
 
 
-@pytest.mark.parametrize("days", [6, pytest.param(60, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("days", [6, 60])
 def test_real_bars_with_a_copied_session_among_them_and_one_restated(
     tmp_path: Path, five_years: pd.DataFrame, days: int
 ) -> None:

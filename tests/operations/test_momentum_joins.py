@@ -27,6 +27,7 @@ def _edit(home: Path, baselines: tuple[str, ...], **market: object) -> None:
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
+@pytest.mark.full
 def test_a_strategy_at_work_keeps_its_models_and_trials_and_has_one_more_of_those(own_home: Path) -> None:
     with open_history(strategy()) as history:
         before, plain = models_in_force(history.stores.ledger, strategy()).by_month, strategy()

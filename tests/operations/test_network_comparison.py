@@ -12,14 +12,18 @@ import pytest
 import yaml
 
 from nn_assets.errors import SettingsError
+from nn_assets.evaluation.study import Terms, run_study
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning import model
 from nn_assets.learning.networks import NETWORKS
+from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import network_comparison
+from nn_assets.operations import study as studies
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.compared_books import books_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models.preparation import due_folds, fold_data
 from nn_assets.operations.network_comparison import (
@@ -27,11 +31,13 @@ from nn_assets.operations.network_comparison import (
     NetworksCompared,
     compare_networks,
     contestants,
+    facts_of,
     quick,
     simple_of,
     write_comparison_page,
 )
 from nn_assets.operations.pages import caveats_of
+from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
 from tests.operations.homes import months_between
 from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, strategy
@@ -58,6 +64,16 @@ def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simpl
         contestants(of, ["perceptron_of_nobody"])
 
 
+def test_no_contestant_fits_an_ensemble_of_volatility_or_scores_of_novelty() -> None:
+    of = find_strategy("planted_edge").strategy
+    portfolio = of.portfolio.model_copy(update={"volatility": "network"})
+    (made,) = contestants(
+        of.model_copy(update={"portfolio": portfolio, "novelty": NoveltySettings()}), ["mlp"]
+    ).values()
+    assert (made.portfolio.volatility, made.novelty) == ("ewma", None)
+    assert made == contestants(of, ["mlp"])["mlp"]  # so that its models are shared with a strategy without either
+
+
 @pytest.mark.parametrize(("until", "first"), [(None, "2016-05-02"), ("2016-06-15", "2016-06-16")])
 def test_no_session_that_a_choice_over_all_folds_has_seen_counts(until: str | None, first: str) -> None:
     axis = sessions_between("XNYS", "2016-01-04", "2016-08-31")
@@ -76,6 +92,20 @@ def test_every_caveat_of_the_strategy_is_on_the_page(monkeypatch: pytest.MonkeyP
     write_comparison_page([NetworksCompared(small, comparison, 1, ("2017-01", "2017-02"), {}, 0)], "any-networks.html")
     assert sum("3 members, fewer than 5" in caveat for caveat in sheets[0]["caveats"]) == 1
     assert sheets[0]["caveats"] == caveats_of(small)
+
+
+def test_page_and_terminal_say_that_the_chart_reader_reads_a_table() -> None:
+    of, comparison = quick(find_strategy("planted_edge").strategy), None
+    reads = contestants(of, ["mlp", "candlestick"])
+    table = [network_comparison.reads_table(one) for one in reads.values()]
+    assert table == [False, True]
+    candles = of.features.model_copy(update={"names": CANDLE_FEATURES, "select": False})
+    drawn = contestants(of.model_copy(update={"features": candles}), ["candlestick"])["candlestick"]
+    assert not network_comparison.reads_table(drawn)
+    for said in (False, True):
+        compared = NetworksCompared(of, comparison, 1, ("2017-01", "2017-02"), {}, 0, reads_table=said)  # type: ignore[arg-type]
+        facts = dict(facts_of(compared))
+        assert ("table of the strategy's features" in facts.get("Candlestick", "")) is said
 
 
 def _begins_warm(home: Path) -> None:
@@ -116,6 +146,8 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
     assert made.comparison.sessions > 60
     assert all(np.isfinite(one.estimate) and len(one.of_members) == 2 for one in made.comparison.contestants)
     assert heard[0].endswith("8 of them to be fitted")
+    assert set(made.books) == {"rnn", "mlp", *SIMPLE}
+    assert all(one.sharpe_net is not None and len(one.of_members) == 2 for one in made.books.values())
     # of one that searches, the configuration that its file states is compared: no choice is asked for, nothing changes
     space = {"learning.lookback": {"choices": [3, 5]}, "learning.network": {"choices": ["mlp", "gru"]}}
     searching = strategy().model_copy(update={"search": SearchSettings.model_validate({"trials": 4, "space": space})})
@@ -129,3 +161,34 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
     assert again.searched
     assert not made.searched
     assert "every contestant has the configuration that the file states" in page
+    assert again.books == made.books
+    assert f"<td>{made.books['mlp'].sharpe_net:.2f}".replace("-", "\N{MINUS SIGN}") in page
+
+
+@pytest.mark.full
+def test_a_contestants_book_is_the_one_that_a_study_of_the_same_forecasts_replays(own_home: Path) -> None:
+    """Two members as far apart as the study's ensemble disagreed; where no drift is watched."""
+    months = months_between(FIRST_MONTH, LAST_MONTH)
+    with open_history(strategy()) as history:
+        material = studies._material(history, LAST_MONTH)
+        unwatched = replace(material, known=lambda: (replace(one, references={}) for one in material.known()))
+        played = run_study(strategy(), history.sessions_per_year, unwatched, Terms(trials=1)).figures.total
+        names = ("network", "linear", "boosting")
+        arrays = {name: (material.forecasts[name].probability, material.forecasts[name].dispersion) for name in names}
+        members = {
+            name: np.stack([mean + spread / np.sqrt(2.0), mean - spread / np.sqrt(2.0)])
+            for name, (mean, spread) in arrays.items()
+        }
+        makers = {name: (name, material.model_by_row) for name in names}
+        books = books_of(history, months, members, makers, lambda _: None, alone=False)
+    for name in names:
+        assert played[name].sharpe_net is not None
+        assert books[name].sharpe_net == pytest.approx(played[name].sharpe_net, rel=1e-6), name
+        assert books[name].sharpe_gross == pytest.approx(played[name].sharpe_gross, rel=1e-6), name
+        assert books[name].of_members == ()
+
+
+def test_a_label_without_direction_has_no_book_and_says_so() -> None:
+    history = SimpleNamespace(strategy=SimpleNamespace(of_no_direction=True))
+    books = books_of(history, [], {"mlp": np.zeros((1, 2, 2))}, {}, print)  # type: ignore[arg-type]
+    assert books["mlp"].why.startswith("no book: a volatility has no direction")

@@ -15,13 +15,13 @@ import pytest
 
 from nn_assets.errors import FoldError, ModelError
 from nn_assets.features.labels import Labels
-from nn_assets.learning.folds import Fold, make_fold
-from nn_assets.learning.model import judged_features
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.folds import Fold
 from nn_assets.operations.asof.choices import choices_on_record, search_start, search_text, unseen_from, with_choice
-from nn_assets.operations.history import History, open_history
+from nn_assets.operations.history import open_history
 from nn_assets.operations.models.calibration import _held_out_rows
 from nn_assets.operations.models.preparation import due_folds, fold_after, use_begins
-from nn_assets.operations.search import choosing
+from nn_assets.operations.search import choosing, judging
 from nn_assets.operations.search.budget import chosen, spend
 from nn_assets.operations.search.choosing import search_months
 from nn_assets.operations.search.judging import Evidence, FoldJudge
@@ -72,7 +72,9 @@ def test_a_choice_in_force_from_a_day_saw_no_label_that_is_realised_on_it_and_no
     assert best.parameters == {"learning.lookback": 4}
 
 
-def test_folds_lie_a_calibration_apart_and_each_judges_its_features_on_its_own_training_rows() -> None:
+def test_folds_lie_a_calibration_apart_and_each_judges_its_features_on_its_own_training_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With slices of ten days several folds begin in one month, which does not make them one."""
     plain = around_the_clock(LOOKBACK, folds=3)
     strategy = plain.model_copy(
@@ -89,10 +91,10 @@ def test_folds_lie_a_calibration_apart_and_each_judges_its_features_on_its_own_t
     slices = [range(*fold.calibration.indices(len(cube.sessions))) for fold in evidence.folds]
     assert not set(slices[0]) & set(slices[1])
     assert slices[1].stop <= slices[0].start
+    monkeypatch.setattr(judging, "judged_features", lambda _cube, _candidates, training, _strategy: training)
     judge = FoldJudge(evidence)
-    for fold in evidence.folds:
-        expected = judged_features(cube, None, fold.training, strategy)
-        assert judge._data(strategy, fold).stationarity == expected
+    judged: list[object] = [judge._data(strategy, fold).stationarity for fold in evidence.folds]
+    assert judged == [fold.training for fold in evidence.folds]
 
 
 def test_what_was_seen_within_the_session_is_said_to_the_bar() -> None:
@@ -129,10 +131,6 @@ def of_home() -> Strategy:
     return strategy_of(small.NAME)
 
 
-def due_fold_of(history: History, refit: str) -> Fold:
-    return make_fold(history.axis, refit, history.strategy.walk_forward, history.strategy.label)
-
-
 def searching(studied: Path, home: Path, ends: str) -> Path:
     """A copy of it that ends on a day, and whose strategy searches."""
     shutil.copytree(studied, home)
@@ -156,8 +154,7 @@ def test_each_refit_is_fitted_with_the_choice_in_force_on_its_day(
             ("2021-07-30", "2021-07-29"),
         ]
         assert search_months(history, ["2021-08"], "again", lambda _: None) == made[1:]
-        rows = ledger.read("trials", small.NAME)
-        of_searches = ["month" in configuration for configuration in rows["configuration"]]
+        of_searches = ["month" in of for of in ledger.read("trials", small.NAME)["configuration"]]
         assert sum(of_searches) == 2 * (3 + 1)  # each trial, and each choice
         assert str(search_text(ledger, strategy)).startswith("6 of 6 trials in 2 searches; from 2021-07-30: ")
         by_day = {
@@ -167,14 +164,11 @@ def test_each_refit_is_fitted_with_the_choice_in_force_on_its_day(
         first, second = (dict(choice.parameters)["learning.hidden"] for choice in made)
         assert by_day == {"2021-05-31": first, "2021-06-30": first, "2021-07-30": second, "2021-08-29": second}
         # no calibration reads what the choice of the first model was made by: of its slice nothing, of the next all
-        held_out = {
-            str(history.axis[due.fold.used_from].date()): _held_out_rows(
-                history, cast("Any", SimpleNamespace(fold=due.fold)), 10**6
-            )
-            for due in due_folds(history, ["2021-06"])
-        }
-        assert held_out["2021-05-31"].start >= held_out["2021-05-31"].stop
-        assert held_out["2021-06-30"] == due_fold_of(history, "2021-06-30").calibration
+        folds = [due.fold for due in due_folds(history, ["2021-06"])]
+        models = [cast("FoldModel", SimpleNamespace(fold=fold)) for fold in folds]
+        rows = [_held_out_rows(history, model, len(history.axis)) for model in models]
+        assert rows[0].start >= rows[0].stop
+        assert rows[1] == folds[1].calibration
         # a refresh is fitted with the choice in force when it is fitted, which is before its first session
         refreshed = [fold_after(history, pd.Timestamp(day)) for day in ("2021-07-29", "2021-07-30")]
         assert [due.strategy for due in refreshed] == [

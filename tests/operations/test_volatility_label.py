@@ -96,7 +96,7 @@ def test_a_driver_that_only_a_feature_sees_is_found_and_nothing_is_traded(tmp_pa
 def test_of_a_volatility_that_never_changes_nothing_better_is_said_to_be_known(tmp_path: Path, kind: str) -> None:
     write_constant(tmp_path)
     result, page = _studied(tmp_path, kind)
-    assert result.last.verdict.kind == "does not forecast volatility better"
+    assert result.last.verdict.kind == "not shown to forecast volatility better"
     assert "It does not trade: " in page
 
 

@@ -35,7 +35,7 @@ STARTS, ENDS, MONTH = "2024-01-15", "2024-02-06", "2024-02"
 HOURLY: dict[str, dict[str, object]] = {
     "intraday": {"bar_minutes": 60},
     "decisions": {"overnight": "flat", "closing_bars": 4},
-    "learning": {"maximum_epochs": 2, "ensemble": 1, "baselines": ["linear"]},
+    "learning": {"maximum_epochs": 2, "ensemble": 1},
     "label": {"horizon_sessions": 3},
     "walk_forward": {"validation_days": 2, "calibration_days": 2},
 }

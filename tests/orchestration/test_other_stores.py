@@ -70,6 +70,7 @@ def test_jobs_and_checks_read_and_write_the_stores_named(deployed: Deployed) -> 
     assert deployed.left_in_the_home() == []
 
 
+@pytest.mark.full
 def test_schedules_and_sensors_tell_the_ledger_named(deployed: Deployed) -> None:
     repository = deployed.definitions.get_repository_def()
     for schedule in repository.schedule_defs:

@@ -195,7 +195,7 @@ def test_a_strategy_that_decides_within_the_session_is_searched_and_studied(tmp_
             starts="2024-01-15",
             ends="2024-02-06",
             intraday={"bar_minutes": 60},
-            learning={"maximum_epochs": 2, "ensemble": 1, "baselines": ["linear"]},
+            learning={"maximum_epochs": 2, "ensemble": 1},
             label={"horizon_sessions": 3},
             walk_forward={"validation_days": 2, "calibration_days": 2},
             search={**search, "scope": scope},

@@ -14,10 +14,10 @@ from nn_assets.errors import PluginError, SettingsError
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.operations.explanation import importance_by_month, moved_forecasts
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models.search import search_months
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.network_comparison import compare_networks, contestants, quick
 from nn_assets.operations.plugins import prepare
+from nn_assets.operations.search.choosing import search_months
 from nn_assets.plugins import load
 from nn_assets.settings import Strategy, load_strategy
 from tests.operations.homes import months_between, take_in, train

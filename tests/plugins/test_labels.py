@@ -195,10 +195,14 @@ def test_what_a_label_says_of_the_market_decides_the_book_without_running_its_fi
         ("{kind: over_costs, settings: {hurdle_fraction: much}}", "hurdle_fraction", "label.settings"),
         (
             "{settings: {hurdle_fraction: 0.1}}",
-            "label.kind is left out: state label.kind, one of direction, .*, threshold_move, over_costs",
+            "label.kind is left out: state label.kind, one of direction, .*, log_realised_volatility, over_costs",
             "label.settings",
         ),
-        ("{kind: }", "label.kind = None: one of direction, .*, threshold_move, or a label that a file", "label.kind"),
+        (
+            "{kind: }",
+            "label.kind = None: one of direction, .*, log_realised_volatility, or a label that a file",
+            "label.kind",
+        ),
         ("{kind: direction, settings: {hurdle_fraction: 0.1}}", "it has none", "label.settings"),
     ],
 )

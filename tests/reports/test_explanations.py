@@ -45,9 +45,9 @@ def test_a_sessions_page_shows_the_moves_escaped_with_what_the_parts_miss() -> N
     shown = page[page.index("What moved the forecasts") : page.index("nn-assets explain")]
     assert "SIM&lt;1&gt;" in shown
     assert "&lt;h&gt;" in shown
-    assert "3.00% of it at most, more than the 1.0% that an explanation is held to" in shown
+    assert "3.00% of it at most, more than the 1.0% that an explanation may miss" in shown
     assert 'the parts miss <b class="down">3.0%</b>' in shown
-    assert "A new model is in force" in shown
+    assert "A new model has come into force" in shown
     assert "both sessions: SIM09" in shown
     assert "4 more changed direction" in shown
     assert "What moved the forecasts" not in daily_page(made_daily_page())

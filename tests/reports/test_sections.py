@@ -12,6 +12,8 @@ import pytest
 
 from nn_assets import plugins
 from nn_assets.errors import PluginError
+from nn_assets.evaluation.figure_set import LossFigures
+from nn_assets.evaluation.significance import MeanTest
 from nn_assets.oversight.headline import Headline, TradingWord
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page
 from nn_assets.reports.sections import SECTIONS, section_names
@@ -45,11 +47,18 @@ RANGES = pd.DataFrame(
 )
 HEADLINE = Headline(TradingWord.TRADES, EVIL)
 FIGURES = made_study_page().figures
+NO_TEST = MeanTest(0.1, None, None, None, None, 9, "9 sessions are realised, and 250 are needed")
+LOSSES = replace(
+    FIGURES,
+    remarks=(EVIL,),
+    volatility=LossFigures("QLIKE", ("ewma",), {"network": 0.3, "ewma": 0.4}, {"network": {"ewma": NO_TEST}}, 300),
+)
 REGIMES = replace(FIGURES, regimes={EVIL: FIGURES.total})
 
 # Name: title, what makes its data markup, what leaves it silent (None: it says that there is nothing).
 OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
     "study_figures": ("Figures, out of sample", {"was_on": (EVIL,)}, None),
+    "study_losses": ("Losses, out of sample", {"figures": LOSSES}, {"figures": FIGURES}),
     "study_pictures": ("Pictures", {"plots": (PLOT,)}, {"plots": ()}),
     "study_folds": ("Month by month", {"notices": (EVIL,)}, None),
     "study_regimes": ("By regime", {"figures": REGIMES}, {"figures": replace(FIGURES, regimes={})}),
@@ -92,7 +101,7 @@ class TestOwnSections(SectionContract):
 
     @pytest.fixture
     def page(self, name: str) -> StudyPage | DailyPage:
-        return page_of(name)
+        return page_of(name, **OWN[name][1]) if name == "study_losses" else page_of(name)
 
     @pytest.fixture
     def evil(self, name: str) -> StudyPage | DailyPage:

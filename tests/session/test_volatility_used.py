@@ -14,7 +14,6 @@ from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.reports.round_notices import volatility_notices
 from nn_assets.session.volatility_used import volatility_used
 from nn_assets.signals import volatility
-from nn_assets.signals.signals import ewma_volatility
 from tests.session.worlds import World, world, world_strategy
 
 BARS, TRUE = 400, 0.012  # of the world's returns: constant, so that a long memory is better than an EWMA's
@@ -111,17 +110,3 @@ def test_a_history_that_ends_here_chooses_the_same_to_the_bit(kind: str) -> None
         known = volatility_used(of.strategy, of.market.until(bars - 1), of.labels.until(bars - 1), cut)
         assert known.sigma.tobytes() == whole.sigma[:bars].tobytes()
         assert then.at(bars - 1) == whole.at(bars - 1) == known.at(bars - 1)
-
-
-def test_a_relative_return_keeps_a_volatility_of_its_own() -> None:
-    of = asking("har", construction="programme", net_limit=0.0)
-    label = of.strategy.label.model_copy(update={"kind": "direction_relative"})
-    strategy = of.strategy.model_copy(update={"label": label})
-    labels = make_labels(of.panel, label, variance=True)
-    last = played(replace(of, strategy=strategy, labels=labels), range(390, 392)).rounds[-1]
-    facts = last.decision.inputs.programme
-    assert facts is not None
-    np.testing.assert_array_equal(facts.label_volatility, of.market.relative_volatility[391])
-    returns = of.market.returns
-    expected = ewma_volatility(returns - np.median(returns, axis=1, keepdims=True))
-    np.testing.assert_allclose(facts.label_volatility, expected[391])

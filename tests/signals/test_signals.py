@@ -174,3 +174,24 @@ def test_a_signal_states_direction_and_expected_return_and_holds_to_its_frame() 
     assert validate(frame, SIGNALS)["symbol"].tolist() == ["A", "B", "C"]
     assert frame["base_rate"].tolist() == [0.52] * 3
     assert frame["confidence"].tolist() == [0.7] * 3
+
+
+def test_a_price_that_has_stood_still_has_no_volatility_and_breaks_no_frame() -> None:
+    signals = make_signals(
+        ("A", "HELD"),
+        forecasts_of(np.array([0.60, 0.60])),
+        Outcomes(mean_win=1.0, mean_loss=0.5, count=120.9, sessions=75),
+        np.array([0.01, 0.0]),
+        4,
+    )
+    frame = signals_frame(
+        signals,
+        session=pd.Timestamp("2017-06-01"),
+        model_id="m",
+        data_hash="d",
+        code_version="c",
+        known_at=pd.Timestamp("2017-06-01T20:15Z"),
+    )
+    assert frame["symbol"].tolist() == ["A", "HELD"]
+    assert frame["forecast_volatility"].isna().tolist() == [False, True]
+    assert frame["calibrated_probability"].tolist() == [0.60, 0.60]

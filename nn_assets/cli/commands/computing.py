@@ -107,7 +107,7 @@ def search_command(
     last: ToMonth = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search hyper-parameters within the budget that the strategy states, each choice by rows before its month."""
+    """Search hyper-parameters within the budget that the strategy states, each choice by rows before it is in force."""
     from nn_assets.cli import search
 
     answer(as_json, lambda _: search.run_search(strategy, first, last))

@@ -88,7 +88,10 @@ def _text(what: str, moved: MovedForecasts, symbol: str | None) -> list[str]:
     move = moved.move
     lines = [f"{what}, in logits before calibration, by model {moved.model_id[:12]}"]
     if moved.refitted:
-        lines.append("A new model is in force since then: both sessions are by it, and not as they were forecast.")
+        lines.append(
+            "A new model has come into force since then. It forecasts both sessions here, so the first differs from "
+            "what was forecast at the time."
+        )
     if not move.symbols:
         lines.append("No symbol has all of its features on both sessions.")
     shown = range(len(move.symbols)) if symbol is None else [move.symbols.index(symbol)]
@@ -117,7 +120,7 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     table, (loss, unit) = monthly.table(), loss_of(strategy)
     sessions = sum(len(one.rise) for one in monthly.of_each)
     head = (
-        f"{name}: how much the {loss} rises, in 1e-4 {unit}, where a feature's windows are dealt out anew among the "
+        f"{name}: how much the {loss} rises, in 1e-4 {unit}, when a feature's windows are shuffled among the "
         f"symbols of a session; {sessions} sessions of {len(monthly.months)} months, out of sample"
     )
     features = [
@@ -141,7 +144,7 @@ def _known(**figures: float) -> dict[str, float | None]:
 
 def _worth_text(row: dict[str, Any]) -> str:
     if row["rise"] is None:
-        return f"{row['feature']}: the same for all symbols of a session, so this says nothing of its worth"
+        return f"{row['feature']}: the same for all symbols of a session, so this says nothing about its worth"
     rise = f"{row['feature']}: {1e4 * row['rise']:+.2f}"
     if row["t"] is None:
         return f"{rise} (too few sessions for an error)"

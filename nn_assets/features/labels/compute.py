@@ -12,11 +12,15 @@ from nn_assets.features.catalogue.prices import rolling_volatility
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels.definition import LabelFacts, OwnReturn
 from nn_assets.features.labels.registry import label_kind, settings_of_its_own
-from nn_assets.features.labels.volatility import realised_volatility
+from nn_assets.features.labels.volatility import (
+    RECENT_SESSIONS,
+    realised_volatility,
+    recent_relative_volatility,
+    relative_variance,
+)
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 
-_VOLATILITY_SESSIONS = 20
 _LARGEST_VALUE = 10.0  # units, as scaled features are cut: one name that had stood still would outweigh all others
 
 
@@ -45,10 +49,12 @@ class Labels:
         Unit of ``values``, known at the session itself: standard deviation of a return over the horizon, or volatility
         per session. There before a label is realised; NaN where it is not known.
     variance : array, shape (bars, symbols), or None
-        Mean squared log return per session from the fill to the horizon, whatever the label; NaN until it is realised.
-        None where no forecast of volatility is asked for.
+        Mean squared return per session from the fill to the horizon, of log returns or, where that was asked for, of
+        returns less their session's median; NaN until it is realised. None where no forecast of volatility is asked
+        for.
     recent_volatility : array, shape (bars, symbols), or None
-        sigma_20 of each session, fraction per session, which such a forecast of a network is in units of; likewise.
+        sigma_20 of the same return at each session, fraction per session, which such a forecast of a network is in
+        units of; likewise.
     """
 
     targets: FloatArray
@@ -139,6 +145,7 @@ def make_labels(
     max_missing_fraction: float = 0.0,
     *,
     variance: bool = False,
+    beside_the_median: bool = False,
 ) -> Labels:
     """Labels of every row: one if the risk-adjusted own return, as ``label.kind`` says it, is positive.
 
@@ -160,6 +167,8 @@ def make_labels(
         their own bars whatever it is.
     variance : bool
         Whether realised variances are asked for beside.
+    beside_the_median : bool
+        Whether these, and their unit, are of returns less their session's median; else of the names' own.
 
     Returns
     -------
@@ -198,9 +207,12 @@ def make_labels(
         values=values,
         ranked_against=None if ranked_against is None else np.where(labelled, ranked_against, np.nan),
         scale=scale,
-        variance=realised_volatility(panel, label) ** 2 if variance else None,
-        recent_volatility=sigma if variance else None,
     )
+    if variance and beside_the_median:
+        unit = recent_relative_volatility(panel, candidates, max_missing_fraction)
+        labels = replace(labels, variance=relative_variance(panel, label, candidates), recent_volatility=unit)
+    elif variance:
+        labels = replace(labels, variance=realised_volatility(panel, label) ** 2, recent_volatility=sigma)
     return labels.of_candidates(candidates)
 
 
@@ -222,5 +234,5 @@ def called(compute: OwnReturn, panel: Panel, label: LabelSettings, facts: LabelF
 def recent_volatility(panel: Panel, max_missing_fraction: float = 0.0) -> FloatArray:
     """sigma_20 of each session, (bars, symbols), fraction per session; may step over a share of missing bars."""
     return Stepping(panel, np.isfinite(panel.close), max_missing_fraction).over(
-        _VOLATILITY_SESSIONS + 1, lambda bars, _: rolling_volatility(bars, _VOLATILITY_SESSIONS)
+        RECENT_SESSIONS + 1, lambda bars, _: rolling_volatility(bars, RECENT_SESSIONS)
     )

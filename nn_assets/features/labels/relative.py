@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn_assets.arrays import FloatArray, Symbol
+from nn_assets.arrays import BoolArray, FloatArray, Symbol
 from nn_assets.errors import SettingsError
 from nn_assets.features.labels.definition import LabelFacts, LabelKind, forward_returns
 from nn_assets.market.panel import Panel
@@ -49,6 +49,25 @@ def median_over_symbols(forward: FloatArray, symbols: tuple[Symbol, ...], kind: 
     enough = np.isfinite(forward).sum(axis=1) >= MINIMUM_CROSS_SECTION
     median[enough, 0] = np.nanmedian(forward[enough], axis=1)
     return median
+
+
+def less_the_median(returns: FloatArray, candidates: BoolArray | None = None) -> FloatArray:
+    """Session returns less the median of the session's candidates, (bars, symbols).
+
+    NaN for all in a session with fewer than 5 returns of candidates.
+
+    Parameters
+    ----------
+    returns : array, shape (bars, symbols), fraction
+        NaN: none.
+    candidates : array of bool, shape (bars, symbols), optional
+        Members of the universe at each session; everyone when left out.
+    """
+    judged = returns if candidates is None else np.where(candidates, returns, np.nan)
+    median = np.full((len(judged), 1), np.nan)
+    enough = np.isfinite(judged).sum(axis=1) >= MINIMUM_CROSS_SECTION
+    median[enough, 0] = np.nanmedian(judged[enough], axis=1)
+    return np.asarray(returns - median)
 
 
 DIRECTION_RELATIVE = LabelKind(_own_return, relative=True)

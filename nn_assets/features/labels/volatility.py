@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn_assets.arrays import FloatArray
+from nn_assets.arrays import BoolArray, FloatArray
+from nn_assets.features.catalogue.prices import ratio
 from nn_assets.features.labels.definition import LabelFacts, LabelKind
+from nn_assets.features.labels.relative import less_the_median
+from nn_assets.features.own_bars import over_own_rows
+from nn_assets.features.rolling import lagged, rolling_mean, rolling_std
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 from nn_assets.settings.section import Section
 from nn_assets.settings.sections import Positive
+
+RECENT_SESSIONS = 20
+"""Returns in the recent volatility, sigma_20."""
 
 
 class VolatilityMove(Section):
@@ -37,6 +44,27 @@ def realised_volatility(panel: Panel, label: LabelSettings) -> FloatArray:
             total += squares[lag + step : lag + step + known]
         result[:known] = np.sqrt(total / horizon)
     return result
+
+
+def relative_variance(panel: Panel, label: LabelSettings, candidates: BoolArray | None) -> FloatArray:
+    """Mean square of each session's return less its median, from the fill to the horizon, (bars, symbols).
+
+    Squared fraction per session: of simple returns, as a relative label is made of them, opens with ``next_open``,
+    closes with ``next_close``. The median is over those who are candidates on the session that a return ends on. NaN
+    where a price of the horizon is missing, or a session has fewer than 5 returns of candidates.
+    """
+    price = panel.open if label.execution == "next_open" else panel.close
+    apart = less_the_median(ratio(price, lagged(price, 1)) - 1.0, candidates)
+    span = label.execution_lag_sessions + label.horizon_sessions
+    result = np.full(price.shape, np.nan)
+    result[:-span] = rolling_mean(apart**2, label.horizon_sessions)[span:]
+    return result
+
+
+def recent_relative_volatility(panel: Panel, candidates: BoolArray | None, max_missing_fraction: float) -> FloatArray:
+    """Sample deviation of the last 20 returns less their session's median, (bars, symbols), fraction per session."""
+    apart = less_the_median(ratio(panel.close, lagged(panel.close, 1)) - 1.0, candidates)
+    return over_own_rows(apart, RECENT_SESSIONS, max_missing_fraction, lambda rows: rolling_std(rows, RECENT_SESSIONS))
 
 
 def _log_ratio(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:

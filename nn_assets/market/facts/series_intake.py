@@ -17,9 +17,12 @@ from nn_assets.settings import SeriesSettings
 _KEY = ["name", "symbol", "observed_at"]
 _EQUAL = "equal"  # to another row: taken once, and no fault
 _MINUTE = pd.Timedelta(minutes=1)
+_LARGEST = (
+    1e50  # either way, where no bounds are stated: products of larger ones overflow, and nothing is counted in them
+)
 _DEMANDS = {
     "missing_value": "a finite value",
-    "out_of_bounds": "a value within the bounds stated, and within its own day's range",
+    "out_of_bounds": f"a value within the bounds stated ({_LARGEST:g} either way else), and within its own day's range",
     "off_calendar": "a day on which the series' calendar has a session",
     "off_grid": "a moment within the tolerance of the grid stated",
     "known_too_early": "a publication at or after the moment observed",
@@ -107,8 +110,8 @@ def judge_series(
         )
     rows["session"] = sessions_of_moments(market_calendar, rows["observed_at"])
     open_out, value_out = _outside_range(rows)
-    low = -np.inf if settings.minimum is None else settings.minimum
-    high = np.inf if settings.maximum is None else settings.maximum
+    low = -_LARGEST if settings.minimum is None else settings.minimum
+    high = _LARGEST if settings.maximum is None else settings.maximum
     faults = {
         "missing_value": ~np.isfinite(rows["value"]),
         "out_of_bounds": (rows["value"] < low) | (rows["value"] > high) | value_out,

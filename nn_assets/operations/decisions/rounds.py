@@ -46,7 +46,7 @@ from nn_assets.session.daily_round import Round, SessionFacts, play_session
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
-from nn_assets.session.volatility_used import volatility_used
+from nn_assets.session.volatility_used import own_volatility, volatility_used
 from nn_assets.signals.signals import make_signals, outcome_statistics
 
 
@@ -191,20 +191,20 @@ def _facts(
     labels, label = view.labels, history.strategy.label
     horizon = label.horizon_sessions
     used = volatility_used(history.strategy, market, labels, volatility_of(history, forecasts, view.symbols))
-    volatility = used.sigma
+    own = own_volatility(market, used)
     outcomes = outcome_statistics(
         network.probability,
         labels.returns,
         labels.realised_row,
-        volatility,
+        own,
         horizon,
         relative=label_kind(label).relative,
     )
     groups = groups_by_row(history, market, forecasts.model_ids)
-    watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes, volatility)
+    watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes, used.sigma)
     return SessionFacts(
         market=view.market,
-        signals=make_signals(view.symbols, network.at(view.row), outcomes.at(view.row), volatility[view.row], horizon),
+        signals=make_signals(view.symbols, network.at(view.row), outcomes.at(view.row), own[view.row], horizon),
         drift=watch_of(history, view.session, network, view.row, models)(view.row),
         controls=context.controls,
         late=late_actions(history, view.session, market),
@@ -249,7 +249,6 @@ def watch_of(
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
     scored: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
     model_by_row = [in_force.on(history.axis[row]) if row >= reach and scored[row] else None for row in range(bars)]
-    references = drift_references(
-        history, view.cube, view.members, [model_id for model_id in model_by_row if model_id]
-    )[TRADED]
+    of_models = drift_references(history, view.cube, view.members, [model_id for model_id in model_by_row if model_id])
+    references = of_models.get(TRADED, {})  # none where nobody was forecast for as long, as after a series has ended
     return drift_watch(view.cube.where(view.members), network.probability, model_by_row, references, strategy.oversight)

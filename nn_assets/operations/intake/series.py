@@ -11,6 +11,7 @@ import pandas as pd
 
 from nn_assets.arrays import Symbol
 from nn_assets.contracts import QUARANTINE, SERIES, conform, empty
+from nn_assets.errors import SourceError
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.series import new_observations
 from nn_assets.market.facts.series_intake import JudgedSeries, judge_series
@@ -94,6 +95,8 @@ def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = 
             limits = Limits.of(strategy.source)
             delivered = read_series_file(folder, settings, settings.calendar or calendar, limits)
             judged = judge_series(delivered, settings, calendar, until=as_of_session(strategy.market, last_session))
+        if judged.observations.empty and settings.name in strategy.features.series.values():
+            _require_stored(settings.name, stored, delivered, judged)
         new, counted = new_observations(stored, judged.observations, arrived, decided_at=decided_at)
         fresh.append(new)
         quarantined.append(judged.quarantine)
@@ -103,3 +106,24 @@ def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = 
     lake.write_table(strategy.name, _QUARANTINE, conform(pd.concat(quarantined, ignore_index=True), QUARANTINE))
     remember_asked(series_folder, strategy)
     return taken
+
+
+def _require_stored(name: str, stored: pd.DataFrame, delivered: pd.DataFrame, judged: JudgedSeries) -> None:
+    """Refuse a series that features read, of which no sound observation was ever delivered.
+
+    Raises
+    ------
+    SourceError
+        With how many rows there are, and why none of them counts.
+    """
+    if (stored["name"] == name).any():
+        return
+    rules = ", ".join(f"{count} {rule}" for rule, count in judged.quarantine["rule"].value_counts().items())
+    later = f"{judged.later} later than may be seen" if judged.later else ""
+    why = ", ".join(filter(None, (rules, later)))
+    raise SourceError(
+        expected=f"an observation of the series {name}, which features read",
+        found=f"none that is sound among {len(delivered)} rows{why and ': '}{why}",
+        remedy="correct what is delivered, or take out the series and the features that read it",
+        series=name,
+    )

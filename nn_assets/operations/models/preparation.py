@@ -16,11 +16,13 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError, ShortFoldError
+from nn_assets.features.labels import label_kind
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import Fold, make_fold
+from nn_assets.learning.heads import HEADS
 from nn_assets.learning.model import FoldData, chosen_features, judged_features
 from nn_assets.learning.refits import DailyRefits, refits_of
 from nn_assets.learning.refresh import RefreshCheck
@@ -226,6 +228,32 @@ def fold_data(due: DueFold) -> FoldData:
     chosen = _chosen(due, due.strategy, judged) if due.strategy.features.select else None
     parent = due.parent if due.strategy.learning.warm_start else ""  # a cold candidate of a strategy that begins warm
     return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, parent)
+
+
+def require_learnable(data: FoldData, strategy: Strategy) -> None:
+    """Refuse a fold that nothing is learned of: training labels that are all the same, or no row to stop training by.
+
+    Raises
+    ------
+    TrainingError
+        All training labels are the same: a network would learn that nothing else happens.
+    ShortFoldError
+        No validation row has all features and a label, as after a series has ended.
+    """
+    learned, fold = data.labels.learned, data.fold
+    there = learned[fold.training]
+    if len(there := there[np.isfinite(there)]):  # of none it is said that the fold is too short
+        HEADS[label_kind(strategy.label).learns].require_learnable(there, f"the network used from {fold.month}")
+    kept = () if data.stationarity is None else data.stationarity.kept
+    features = [np.isfinite(data.cube.feature(name)[fold.validation]) for name in kept]
+    if kept and not np.logical_and.reduce([np.isfinite(learned[fold.validation]), *features]).any():
+        raise ShortFoldError(
+            expected="validation rows with all features and a label, by which training stops",
+            found="none",
+            remedy="look at the features there (nn-assets check): a series that has ended leaves none; or lengthen "
+            "walk_forward.validation_months (or validation_days)",
+            month=fold.month,
+        )
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:

@@ -41,6 +41,7 @@ from nn_assets.operations.models.preparation import (
     lacking_before,
     refits_on_record,
     refresh_fold,
+    require_learnable,
     selection_of,
     stationarity_of,
 )
@@ -190,8 +191,12 @@ def _fitted(history: History, missing: list[FoldData]) -> Iterator[FoldModel]:
     ------
     ModelError
         The refit before is not in the store.
+    TrainingError, ShortFoldError
+        Nothing can be learned of one: see :func:`~nn_assets.operations.models.preparation.require_learnable`.
     """
     strategy = history.strategy
+    for data in missing:
+        require_learnable(data, strategy)
     if not strategy.learning.warm_start:
         yield from fit_models(missing, strategy)
         return

@@ -25,7 +25,7 @@ from nn_assets.learning.model import FoldData, fit_models, judged_features
 from nn_assets.learning.objective import book_returns, net_sharpe
 from nn_assets.operations.asof.choices import first_start, search_of
 from nn_assets.operations.history import History
-from nn_assets.operations.models.preparation import searched_features
+from nn_assets.operations.models.preparation import require_learnable, searched_features
 from nn_assets.settings import Strategy
 from nn_assets.units import bps_to_fraction
 
@@ -133,9 +133,16 @@ class FoldJudge:
         due: list[FoldData | str] = []
         for parameters in trials.values():
             try:
-                due.append(self._data(trial_strategy(base, parameters), fold))
-            except SettingsError as error:  # a feature that the cube lacks
+                data = self._data(trial_strategy(base, parameters), fold)
+                require_learnable(data, base)
+            except (
+                SettingsError,
+                ShortFoldError,
+                TrainingError,
+            ) as error:  # a feature that the cube lacks, all labels alike
                 due.append(str(error))
+            else:
+                due.append(data)
         ready = [data for data in due if not isinstance(data, str)]
         models = self._fitted(ready)
         return (data if isinstance(data, str) else next(models) for data in due)

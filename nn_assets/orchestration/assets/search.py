@@ -25,7 +25,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         partitions_def=month_partitions(strategy),
         backfill_policy=dg.BackfillPolicy.single_run(),
         description="The hyper-parameters in force in a month: the best of a stated number of trials, fitted and "
-        "judged on rows whose labels were realised before the month of the search.",
+        "judged on rows whose labels were realised before they are in force.",
     )
     def hyperparameters(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
         asked = AskedMonths.of(strategy, context.partition_keys, context.run.tags)

@@ -1,0 +1,129 @@
+"""What the forecasts of compared networks earn: each ensemble, and each of its members, through the study's replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nn_assets.arrays import FloatArray
+from nn_assets.estimators import TRADED
+from nn_assets.evaluation.figure_set import Figures
+from nn_assets.evaluation.study import StudyMaterial, StudyStretch, Terms, run_study
+from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.forecasts import Forecasts, no_forecasts
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
+from nn_assets.operations.decision_timing import decision_timing
+from nn_assets.operations.history import History
+from nn_assets.operations.models.calibration import calibrate_forecasts
+from nn_assets.operations.models.groups import groups_by_row
+from nn_assets.settings.sections import NO_DIRECTION
+
+
+@dataclass(frozen=True)
+class Money:
+    """What a contestant's book came to, out of sample; None where there is no figure, with the reason."""
+
+    sharpe_net: float | None = None  # of the ensemble, a year, in excess of cash
+    sharpe_gross: float | None = None
+    of_members: tuple[float, ...] = ()  # net, of each member by itself
+    why: str = ""
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the members' net Sharpe ratios; None of fewer than two."""
+        return float(np.std(self.of_members, ddof=1)) if len(self.of_members) > 1 else None
+
+
+def books_of(
+    history: History,
+    months: Sequence[str],
+    forecasts: Mapping[str, FloatArray],
+    models: Mapping[str, tuple[str, Sequence[str | None]]],
+    tell: Callable[[str], None],
+    *,
+    alone: bool = True,
+) -> dict[str, Money]:
+    """Replay every contestant through the daily round that a study replays its estimators through.
+
+    One decision, one cost object and one calibration for all, those of the strategy; the verdict lets every book trade.
+    Drift is not watched, and so no refresh asked for: a model serves from its fit to the next.
+
+    Parameters
+    ----------
+    months : sequence of str
+        YYYY-MM, consecutive, that are out of sample.
+    forecasts : mapping of name to array, shape (members, sessions, symbols)
+        Uncalibrated probabilities on the whole axis.
+    models : mapping of name to (str, sequence of str or None)
+        What the models that made them call the contestant, and their id by session, (sessions,).
+    alone : bool
+        Whether each member is replayed by itself too, for the spread over seeds.
+    """
+    if history.strategy.of_no_direction:
+        return dict.fromkeys(forecasts, Money(why=f"no book: {NO_DIRECTION}"))
+    made = {}
+    for name, members in forecasts.items():
+        if not np.isfinite(members).any():
+            made[name] = Money(why="no forecast")
+            continue
+        tell(f"replaying {name}" + f" and each of its {len(members)} members" * alone)
+        estimator, model_ids = models[name]
+        whole = _figures(history, months, estimator, model_ids, members)
+        each = (_figures(history, months, estimator, model_ids, member[None]) for member in members if alone)
+        known = tuple(one.sharpe_net for one in each if one.sharpe_net is not None)
+        why = "" if whole.sharpe_net is not None else whole.absent.get("sharpe_net", "the book has no returns")
+        made[name] = Money(whole.sharpe_net, whole.sharpe_gross, known, why)
+    return made
+
+
+def _figures(
+    history: History, months: Sequence[str], estimator: str, model_ids: Sequence[str | None], members: FloatArray
+) -> Figures:
+    """Figures of the book of some members together, (members, sessions, symbols)."""
+    record = _record(history, estimator, model_ids, members)
+    calibrated = calibrate_forecasts(history, record, [estimator])
+    traded = Forecasts(record.sessions, record.symbols, {TRADED: calibrated[estimator]}, record.model_ids)
+    material = _material(history, months, traded)
+    study = run_study(history.strategy, history.sessions_per_year, material, Terms(trials=1), played=(TRADED,))
+    return study.figures.total[TRADED]
+
+
+def _record(history: History, estimator: str, model_ids: Sequence[str | None], members: FloatArray) -> Forecasts:
+    """An ensemble's forecasts as a record: the mean and the standard deviation over members."""
+    table = no_forecasts(history.axis, history.symbols, (estimator,))
+    table[estimator].probability[:] = members.mean(axis=0)
+    spread = members.std(axis=0, ddof=1) if len(members) > 1 else np.where(np.isfinite(members[0]), 0.0, np.nan)
+    table[estimator].dispersion[:] = spread
+    forecast = np.isfinite(table[estimator].probability)
+    ids = [model if row.any() else None for model, row in zip(model_ids, forecast, strict=True)]
+    return Forecasts(history.axis, history.symbols, table.estimators, ids)
+
+
+def _material(history: History, months: Sequence[str], forecasts: Forecasts) -> StudyMaterial:
+    """What a study of these forecasts is made of; no drift is watched."""
+    strategy, ledger = history.strategy, history.stores.ledger
+    month_by_row = [""] * len(history.axis)
+    for month in months:
+        rows = forecast_rows(history.axis, month)
+        month_by_row[rows] = [month] * (rows.stop - rows.start)
+    used = [row for row, month in enumerate(month_by_row) if month]
+    in_force, timing = costs_in_force(ledger, strategy.name), decision_timing(history)
+    costs = {cost_id: cost_model(ledger, strategy, cost_id) for cost_id in {in_force.on(day) for day in history.axis}}
+
+    def known() -> Iterator[StudyStretch]:
+        for stretch in history.stretches(range(used[0], used[-1] + 1)):
+            cut = stretch.cut
+            groups = groups_by_row(history, cut.market, forecasts.model_ids)
+            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, {}, groups, timing)
+
+    return StudyMaterial(
+        history.axis,
+        history.symbols,
+        forecasts,
+        month_by_row,
+        forecasts.model_ids,
+        known,
+        lambda row: costs[in_force.on(history.axis[row])],
+    )
