@@ -14,7 +14,7 @@ from nn_assets.errors import MOST_NAMED, DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.evaluation.volatility_verdict import DOES_NOT_TRADE
 from nn_assets.learning.first_month import first_model_month, training_key
-from nn_assets.market.calendar.sessions import is_session, sessions_between
+from nn_assets.market.calendar.sessions import days_of_bars, decides_within, is_session, sessions_between
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
 from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
@@ -250,6 +250,50 @@ def session_asked(strategy: Strategy, option: str, text: str | None) -> pd.Times
             key=option,
         )
     return day
+
+
+def decision_asked(strategy: Strategy, option: str, text: str) -> pd.Timestamp:
+    """A decision that an option names: a session by its day, or a bar within the session by the moment it begins.
+
+    Of a day alone, the last bar of that day's session.
+
+    Raises
+    ------
+    SettingsError
+        It is no day or moment, or none at which the strategy decides.
+    """
+    calendar = strategy.market.calendar
+    if not decides_within(calendar):
+        return session_asked(strategy, option, text)
+    forms = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
+    read = [pd.to_datetime(text, format=form, errors="coerce") for form in forms]
+    moment = next((one for one in read if not pd.isna(one)), None)
+    if moment is None:
+        raise SettingsError(
+            expected="a moment as YYYY-MM-DDTHH:MM, UTC, or a day as YYYY-MM-DD",
+            found=repr(text),
+            remedy="write when the bar begins, such as 2024-03-10T05:00; of a day alone the last bar is taken",
+            key=option,
+        )
+    around = sessions_between(calendar, moment - pd.Timedelta(days=2), moment + pd.Timedelta(days=2))
+    of_bar = around if pd.notna(read[1]) or pd.notna(read[2]) else pd.DatetimeIndex(days_of_bars(calendar, around))
+    known = around[of_bar == moment]
+    if not len(known):
+        minutes = strategy.intraday.decision_minutes if strategy.intraday is not None else 0
+        near = around[around <= moment][-1:]
+        raise SettingsError(
+            expected=f"a bar of {minutes} minutes of {calendar.split(' ')[0]}, named by its start, UTC",
+            found=repr(text),
+            remedy="name a moment at which a bar begins"
+            + "".join(f", such as {decision_named(strategy, bar)}" for bar in near),
+            key=option,
+        )
+    return known[-1]
+
+
+def decision_named(strategy: Strategy, session: pd.Timestamp) -> str:
+    """A session by its day; a bar within the session by the moment it begins, UTC, as ``2024-03-10T05:00``."""
+    return f"{session:%Y-%m-%dT%H:%M}" if decides_within(strategy.market.calendar) else str(session.date())
 
 
 def run_study(

@@ -165,7 +165,7 @@ def replay(
                 groups=None if scene.groups is None else scene.groups(row),
                 refresh=None if refreshes is None else refreshes(row),
                 volatility=None if len(volatility.names) == 1 else volatility.at(row),
-                closes_session=scene.timing is not None and bool(scene.timing.closing[row]),
+                closes_session=_closes(scene, row, state),
                 sent_late=scene.timing is not None and bool(scene.timing.late[row]),
             )
             model = costs if scene.costs is None else scene.costs(row)
@@ -185,6 +185,16 @@ def _track(results: Mapping[int, tuple[float, float, float]], bars: int) -> Book
     for row, values in results.items():
         columns[:, row] = values
     return BookTrack(*columns)
+
+
+def _closes(scene: Scene, row: int, state: SessionState) -> bool:
+    """Whether a decision is to leave nothing held: at a session's end, or after it what a late one left held."""
+    timing, book = scene.timing, state.book
+    if timing is None or timing.closing[row]:
+        return timing is not None
+    if timing.catching_up is None or not timing.catching_up[row]:
+        return False
+    return bool(((book.quantity != 0.0) & (book.entered_session < scene.market.day_began(row))).any())
 
 
 def _unattended(strategy: Strategy, latched: int) -> Controls:

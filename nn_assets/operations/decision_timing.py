@@ -7,7 +7,12 @@ import pandas as pd
 
 from nn_assets.arrays import IntArray
 from nn_assets.errors import DecisionError
-from nn_assets.market.calendar.decision_bars import DecisionTiming, closing_decisions, late_decisions
+from nn_assets.market.calendar.decision_bars import (
+    DecisionTiming,
+    catching_up_decisions,
+    closing_decisions,
+    late_decisions,
+)
 from nn_assets.market.facts.intraday import first_known
 from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of
 from nn_assets.operations.facts import StoredFacts
@@ -33,7 +38,9 @@ def decision_timing(facts: StoredFacts) -> DecisionTiming | None:
         budget_seconds=decisions.latency_budget_seconds,
         computing_seconds=decisions.computing_seconds,
     )
-    return DecisionTiming(closing, late)
+    if decisions.overnight != "flat":
+        return DecisionTiming(closing, late)
+    return DecisionTiming(closing, late, catching_up_decisions(closing, late, decisions.closing_bars))
 
 
 def _known_at(facts: StoredFacts, sessions: pd.DatetimeIndex) -> IntArray:

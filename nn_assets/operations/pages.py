@@ -65,7 +65,8 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
         caveats.append(
             "'Up' means better than the other names of the day: the label is relative, and the book dollar-neutral."
         )
-    caveats.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
+    units = "sessions" if strategy.decisions is None else "days"
+    caveats.append(f"In the replay a latched breaker is reset after {resets} {units}; live, only a person resets it.")
     caveats.append("Returns are simulated fills at stated costs, not money made.")
     return tuple(caveats)
 

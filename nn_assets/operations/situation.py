@@ -116,7 +116,14 @@ def headline_now(facts: StoredFacts) -> Headline:
         left, refused = _decided(facts), faults_of_stages(facts)
         faults = (*left.faults, *_faults(facts, refused))
     stopped = bool(refused) or any(fault.cause == CHANGED_LEDGER for fault in faults)
-    return headline(replace(left, faults=faults, stopped=stopped, no_direction=facts.strategy.of_no_direction))
+    now = replace(
+        left,
+        faults=faults,
+        stopped=stopped,
+        no_direction=facts.strategy.of_no_direction,
+        within_the_session=facts.strategy.decisions is not None,
+    )
+    return headline(now)
 
 
 def _decided(facts: StoredFacts) -> Situation:

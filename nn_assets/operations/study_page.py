@@ -160,11 +160,9 @@ def _within_the_session(strategy: Strategy, result: StudyResult) -> list[list[st
     replayed = result.study.replays[TRADED]
     late, count = replayed.late_decisions, len(replayed.rounds)
     minutes, budget = strategy.intraday.decision_minutes, decisions.latency_budget_seconds
+    counted = "losses, average volume, regimes and resets of breakers count days, the rest counts decisions"
     lines = [
-        [
-            "Decisions",
-            f"every {minutes} minutes, {decisions.overnight} overnight; each counts as a session; no drift watched",
-        ],
+        ["Decisions", f"every {minutes} minutes, {decisions.overnight} overnight; {counted}; no drift watched"],
         ["Not sent, late", f"{late:,} of {count:,} decisions, more than {budget} s after their bar's close"],
     ]
     if decisions.overnight == "flat":

@@ -21,7 +21,7 @@ from nn_assets.portfolio.breakers import (
     trading_state_control,
 )
 from nn_assets.settings import PortfolioSettings
-from nn_assets.settings.sections import NO_DIRECTION
+from nn_assets.settings.sections import NO_DIRECTION, STUDIED_AND_REPLAYED_ONLY
 
 
 class TradingWord(IntEnum):
@@ -117,6 +117,8 @@ class Situation:
         Whether every round and study is refused, or must not be started: no remedy asks for one then.
     no_direction : bool
         Whether the label is a volatility, so that nothing is ever decided.
+    within_the_session : bool
+        Whether it decides within the session, so that nothing is ever decided live.
     """
 
     strategy: str
@@ -145,6 +147,7 @@ class Situation:
     faults: tuple[Fault, ...] = ()
     stopped: bool = False
     no_direction: bool = False
+    within_the_session: bool = False
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,8 @@ def _of_controls(situation: Situation) -> Iterator[_Cause]:
     yield from _of_breakers(situation)
     if situation.no_direction:
         yield _Cause(TradingWord.DOES_NOT_TRADE, NO_DIRECTION)
+    elif situation.within_the_session:
+        yield _Cause(TradingWord.DOES_NOT_TRADE, STUDIED_AND_REPLAYED_ONLY)
     elif situation.session is None:
         yield _Cause(TradingWord.DOES_NOT_TRADE, "no session was decided yet")
     if situation.session is None:

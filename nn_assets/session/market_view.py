@@ -172,10 +172,13 @@ class MarketView:
 
     def begins_day(self, row: int) -> bool:
         """Whether a session is the first of its day; each is, unless bars within the session are decided."""
-        if self.by_day is None or row == 0:
-            return True
-        of_bar = self.by_day.days.of_bar
-        return bool(of_bar[row] != of_bar[row - 1])
+        return bool(self.day_began(row) == self.panel.sessions[row])
+
+    def day_began(self, row: int) -> np.datetime64:
+        """The first session of a session's day: itself, unless bars within the session are decided."""
+        of_bar = None if self.by_day is None else self.by_day.days.of_bar
+        first = row if of_bar is None else int(of_bar.searchsorted(of_bar[row]))
+        return self.panel.sessions[first].to_datetime64()
 
     @cached_property
     def relative_volatility(self) -> FloatArray:

@@ -67,6 +67,8 @@ LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"
 """Those of them that no position can be taken by."""
 NO_DIRECTION = "a volatility has no direction; use it for sizes with portfolio.volatility: network"
 """Why a strategy with one of them does not trade, and what its forecasts are good for."""
+STUDIED_AND_REPLAYED_ONLY = "it decides within the session (intraday.decisions), which is studied and replayed only"
+"""Why a strategy that does so does not trade."""
 LABELS_OF_VALUES = frozenset({"return_zscored", "return_zscored_relative"})
 """Those of them that learn a return in units of its own, which the return expected of a name is then in, too."""
 LABELS_TRADED = tuple(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
@@ -285,7 +287,7 @@ class LearningSettings(Section):
     )
     dense_targets: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
     warm_start: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
-    lookback: Count = 20
+    lookback: Count = 20  # bars; of a strategy that decides within the session 24, see LOOKBACK_WITHIN_THE_SESSION
     hidden: Count = 64
     layers: Count = 2
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
@@ -337,6 +339,9 @@ class LearningSettings(Section):
             )
         return self
 
+
+LOOKBACK_WITHIN_THE_SESSION = 24
+"""Bars of ``learning.lookback`` where a strategy that decides within the session states none: 2 hours of 5 minutes."""
 
 RETURNS_TO_GROUP = 120
 """Returns of the training part that a name needs to be grouped by how it moves, ``portfolio.groups: behaviour``."""

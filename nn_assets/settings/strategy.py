@@ -33,6 +33,7 @@ from nn_assets.settings.sections import (
     LABELS_OF_VALUES,
     LABELS_SIZED_PER_NAME,
     LABELS_TRADED,
+    LOOKBACK_WITHIN_THE_SESSION,
     NETWORKS_OF_ITS_OWN,
     RETURNS_TO_GROUP,
     CleaningSettings,
@@ -131,6 +132,14 @@ class Strategy(Section):
             label = self.label.model_copy(update={"horizon_sessions": count})
             label.model_fields_set.discard("horizon_sessions")  # still stated in hours, and once
             object.__setattr__(self, "label", label)  # frozen from here on
+        return self
+
+    @model_validator(mode="after")
+    def _lookback_of_decisions_within_the_session(self) -> Strategy:
+        if self.decisions is not None and "lookback" not in self.learning.model_fields_set:
+            learning = self.learning.model_copy(update={"lookback": LOOKBACK_WITHIN_THE_SESSION})
+            learning.model_fields_set.discard("lookback")  # still left out
+            object.__setattr__(self, "learning", learning)  # frozen from here on
         return self
 
     @property

@@ -14,15 +14,18 @@ import yaml
 from nn_assets.errors import DecisionError, SettingsError
 from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
+from nn_assets.market.calendar.decision_bars import DecisionTiming, catching_up_decisions
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
+from nn_assets.operations.models.groups import groups_by_row, groups_of
 from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.study import StudyResult, study_identity
 from nn_assets.session.daily_round import SENT_LATE
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import parse_strategy
+from tests.cli.conftest import call
 from tests.operations import within_the_session as intraday
 from tests.operations.homes import study
 from tests.orchestration.conftest import living_in, strategy_of
@@ -111,7 +114,10 @@ def views(home: Path, bars: pd.DataFrame, ends: str) -> dict[str, np.ndarray]:
         with open_history(strategy) as history:
             cut, timing = history.cut_for(history.last_session), decision_timing(history)
             assert timing is not None
-            read = {name: getattr(cut.market, name) for name in ("volatility", "adv_usd", "beta", "returns")}
+            read = {
+                name: getattr(cut.market, name)
+                for name in ("volatility", "cost_volatility", "adv_usd", "beta", "returns")
+            }
             known = cut.labels.until(len(cut.sessions) - 1)
             made = {
                 "closes": cut.panel.close,
@@ -185,7 +191,15 @@ def test_a_decision_that_would_be_late_is_not_sent_and_counted(here: Strategy, s
     assert not timing.late.any()
 
 
-def _replayed(strategy: Strategy, studied: StudyResult, *, share: float = 1.0, **portfolio: object) -> Replay:
+def _replayed(
+    strategy: Strategy,
+    studied: StudyResult,
+    *,
+    share: float = 1.0,
+    timing: DecisionTiming | None = None,
+    begins: str = "2024-02-04",
+    **portfolio: object,
+) -> Replay:
     """The study's replay with other settings of the book; a ``share`` of -1 forecasts the opposite."""
     (stretch,) = studied.material.known()
     forecasts = studied.material.forecasts["network"].at(slice(None))
@@ -195,7 +209,8 @@ def _replayed(strategy: Strategy, studied: StudyResult, *, share: float = 1.0, *
     portfolio_settings = strategy.portfolio.model_copy(update=portfolio)
     noiseless = strategy.execution.model_copy(update={"cost_noise_fraction": 0.0})
     changed = strategy.model_copy(update={"portfolio": portfolio_settings, "execution": noiseless})
-    scene = Scene(stretch.rows, stretch.market, stretch.labels, forecasts)
+    rows = range(int(stretch.market.panel.sessions.searchsorted(pd.Timestamp(begins))), stretch.rows.stop)
+    scene = Scene(rows, stretch.market, stretch.labels, forecasts, timing=timing)
     return replay(changed, studied.material.costs(stretch.rows[0]), 365 * 24, [scene])
 
 
@@ -226,7 +241,7 @@ def test_a_days_loss_stops_the_book_and_the_replay_takes_it_on_after_days(here: 
 
 def test_sizes_and_impact_go_by_the_volume_of_days(here: Strategy, studied: StudyResult) -> None:
     """A limit of one percent of daily volume, with pandas; 24 times that of a bar. Impact by the formula, likewise."""
-    played = _replayed(here, studied, adv_limit_fraction=0.002, lot_size=1.0).rounds
+    played = _replayed(here, studied, begins="2024-02-06", adv_limit_fraction=0.002).rounds
     bars = BARS.assign(date=BARS["date"].dt.tz_localize(None), dollars=BARS["close"] * BARS["volume"])
     daily = bars.groupby([bars["date"].dt.normalize(), "symbol"])["dollars"].sum().unstack()
     moves = np.log(bars.pivot(index="date", columns="symbol", values="close")).diff()
@@ -250,8 +265,102 @@ def test_sizes_and_impact_go_by_the_volume_of_days(here: Strategy, studied: Stud
             impact = sigma * (costs.temporary_impact * np.sqrt(share) + costs.permanent_impact * share) * value
             assert orders.impact_usd[row] == pytest.approx(impact, rel=1e-6)
             checked += 1
-    assert checked > 20
+    assert checked > 10
     assert 0.002 / 24 * 2 < largest <= 0.002 * (1.0 + 1e-9)
+
+
+def test_what_a_late_close_left_open_is_closed_by_the_next_decision_in_time(
+    here: Strategy, studied: StudyResult
+) -> None:
+    """All of an evening's decisions late: the book stays open overnight, and 01:00, the first in time, closes it."""
+    with open_history(here) as history:
+        timing = decision_timing(history)
+        assert timing is not None
+        sessions = history.axis
+    assert timing.catching_up is not None
+    assert not timing.catching_up.any()
+    evening = (sessions >= "2024-02-05 17:00") & (sessions <= "2024-02-06 00:00")
+    late = DecisionTiming(timing.closing, evening, catching_up_decisions(timing.closing, evening, 8))
+    assert sessions[np.flatnonzero(late.catching_up)].hour.tolist() == list(range(1, 9))
+    ways = {}
+    for way in (late, replace(late, catching_up=None)):
+        played = _replayed(here, studied, timing=way, begins="2024-02-05").rounds
+        ways[way is late] = pd.Series({one.session: bool(one.session_state.book.quantity.any()) for one in played})
+        wanted = {one.session: one.decision.target_quantity for one in played}
+        assert not wanted[pd.Timestamp("2024-02-05 20:00")].any()  # to hold nothing, and it was not sent
+        assert (wanted[pd.Timestamp("2024-02-06 01:00")] == 0.0).all() == (way is late)
+    assert ways[True]["2024-02-05 18:00":"2024-02-06 01:00"].all()
+    assert not ways[True]["2024-02-06 03:00"]  # two fills: none takes more than its bar's volume allows
+    assert ways[True]["2024-02-06 05:00":"2024-02-06 17:00"].all()  # and then it trades on
+    assert ways[False]["2024-02-06 03:00"]
+
+
+def test_late_closing_decisions_are_made_up_for_by_those_in_time() -> None:
+    closing = np.array([0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0], dtype=bool)
+    late = np.array([0, 0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0], dtype=bool)
+    made_up = catching_up_decisions(closing, late, 3)
+    assert np.flatnonzero(made_up).tolist() == [5, 6, 8, 11]
+    assert not catching_up_decisions(closing, np.zeros(12, dtype=bool), 3).any()
+    for stop in range(12):  # no row reads a later one
+        np.testing.assert_array_equal(catching_up_decisions(closing[:stop], late[:stop], 3), made_up[:stop])
+
+
+def test_a_lookback_left_out_is_that_of_decision_bars(home: Path, here: Strategy) -> None:
+    file = home / "strategies" / f"{intraday.NAME}.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert settings["learning"].pop("lookback") == here.learning.lookback == 4
+    left_out = parse_strategy(yaml.safe_dump(settings), file=str(file))
+    settings["learning"]["lookback"] = 24
+    in_file = parse_strategy(yaml.safe_dump(settings), file=str(file))
+    assert left_out.learning.lookback == in_file.learning.lookback == 24
+    assert left_out.content_hash() == in_file.content_hash()
+    settings["learning"]["lookback"] = 20
+    assert parse_strategy(yaml.safe_dump(settings), file=str(file)).learning.lookback == 20
+    del settings["learning"]["lookback"], settings["intraday"]
+    settings["market"]["known_at_lag_minutes"] = 0
+    assert parse_strategy(yaml.safe_dump(settings), file=str(file)).learning.lookback == 20  # daily, as ever
+
+
+def test_names_are_grouped_by_returns_of_decision_bars(home: Path, here: Strategy, studied: StudyResult) -> None:
+    """Ten days of hours are 240 returns, less four that are purged: two hundred and thirty-six."""
+    file = home / "strategies" / f"{intraday.NAME}.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["portfolio"]["groups"] = "behaviour"
+    grouped = parse_strategy(yaml.safe_dump(settings), file=str(file))
+    with open_history(grouped) as history:
+        (model,) = {name for name in studied.material.model_by_row if name is not None}
+        groups = groups_of(history, history.cut_for(history.last_session).market, model)
+        row_groups = groups_by_row(history, history.cut_for(history.last_session).market, studied.material.model_by_row)
+    assert groups.returns == 236
+    assert groups.text == "none: names do not move in groups"  # they are independent
+    assert row_groups is not None
+    assert row_groups(len(studied.material.model_by_row) - 1) == groups.names
+    settings["walk_forward"]["training_days"] = 5
+    with pytest.raises(SettingsError, match=r"never holds more than 116 \(4 sessions are purged\)"):
+        parse_strategy(yaml.safe_dump(settings), file=str(file))
+
+
+def test_a_decision_is_explained_by_the_moment_that_its_bar_begins(home: Path, here: Strategy, studied) -> None:
+    asked = {"2024-02-03T05:00": "2024-02-03T05:00", "2024-02-03": "2024-02-03T23:00", "": "2024-02-06T23:00"}
+    for moment, named in asked.items():
+        answer = call(home, "explain", "--strategy", here.name, *(("--session", moment) if moment else ()))
+        before = f"{pd.Timestamp(named) - pd.Timedelta(hours=1):%Y-%m-%dT%H:%M}"
+        start = f"{here.name}, {named}: what moved the network's forecasts since {before}, in logits"
+        assert answer.out.startswith(start), answer.err
+    document = call(home, "explain", "--strategy", here.name, "--session", "2024-02-03T05:00", "--json").document
+    assert (document["session"], document["before"]) == ("2024-02-03T05:00", "2024-02-03T04:00")
+    refused = call(home, "explain", "--strategy", here.name, "--session", "2024-02-03T05:30")
+    assert "named by its start" in refused.err
+    assert "such as 2024-02-03T05:00" in refused.err
+    assert "YYYY-MM-DDTHH:MM" in call(home, "explain", "--strategy", here.name, "--session", "3 May").err
+
+
+def test_the_first_line_says_that_it_is_studied_and_replayed_only(home: Path, here: Strategy) -> None:
+    first = call(home, "status", "--strategy", here.name).out.splitlines()[0]
+    assert first.startswith(
+        f"{here.name} DOES NOT TRADE: it decides within the session (intraday.decisions), which is studied and replayed"
+    )
+    assert "decided yet" not in first
 
 
 def test_the_same_horizon_in_hours_shares_models_trials_and_records(home: Path, here: Strategy, studied) -> None:

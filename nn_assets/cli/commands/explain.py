@@ -17,7 +17,13 @@ _PARTS_SHOWN = 3
 @app.command("explain")
 def explain(
     strategy: StrategyName = DEFAULT_STRATEGY,
-    session: Annotated[str | None, typer.Option("--session", help="YYYY-MM-DD; default: the last closed.")] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            "--session",
+            help="YYYY-MM-DD, or within the session YYYY-MM-DDTHH:MM, UTC, of a bar's start; default: the last closed.",
+        ),
+    ] = None,
     symbol: Annotated[
         str | None, typer.Option("--symbol", help="All features of this one; default: all symbols.")
     ] = None,
@@ -36,31 +42,32 @@ def explain(
 
 
 def _moved(name: str, session: str | None, symbol: str | None) -> dict[str, Any]:
-    from nn_assets.cli.runs import session_asked
+    from nn_assets.cli.runs import decision_asked, decision_named
     from nn_assets.errors import SettingsError, did_you_mean
     from nn_assets.operations.catalog import find_strategy
     from nn_assets.operations.explanation import moved_forecasts
     from nn_assets.operations.history import open_history
 
     strategy = find_strategy(name).strategy
-    day = None if session is None else session_asked(strategy, "--session", session)
+    day = None if session is None else decision_asked(strategy, "--session", session)
     with open_history(strategy) as history:
         moved = moved_forecasts(history, day)
+    now, before = (decision_named(strategy, moment) for moment in (moved.session, moved.before))
     if symbol is not None and symbol not in moved.move.symbols:
         raise SettingsError(
-            expected=f"a symbol that {name} forecast on {moved.before.date()} and {moved.session.date()}",
+            expected=f"a symbol that {name} forecast on {before} and {now}",
             found=symbol,
             remedy=f"{did_you_mean(symbol, moved.move.symbols)}name one of {', '.join(moved.move.symbols) or 'none'}",
             key="--symbol",
         )
     return {
         "strategy": name,
-        "session": str(moved.session.date()),
-        "before": str(moved.before.date()),
+        "session": now,
+        "before": before,
         "model_id": moved.model_id,
         "refitted": moved.refitted,
         "symbols": [_one(moved, index) for index in range(len(moved.move.symbols))],
-        "text": "\n".join(_text(name, moved, symbol)),
+        "text": "\n".join(_text(f"{name}, {now}: what moved the network's forecasts since {before}", moved, symbol)),
     }
 
 
@@ -75,15 +82,11 @@ def _one(moved: MovedForecasts, index: int) -> dict[str, Any]:
     }
 
 
-def _text(name: str, moved: MovedForecasts, symbol: str | None) -> list[str]:
+def _text(what: str, moved: MovedForecasts, symbol: str | None) -> list[str]:
     from nn_assets.learning.explanation import COMPLETE
 
     move = moved.move
-    head = (
-        f"{name}, {moved.session.date()}: what moved the network's forecasts since {moved.before.date()}, in logits "
-        f"before calibration, by model {moved.model_id[:12]}"
-    )
-    lines = [head]
+    lines = [f"{what}, in logits before calibration, by model {moved.model_id[:12]}"]
     if moved.refitted:
         lines.append(
             "A new model has come into force since then. It forecasts both sessions here, so the first differs from "

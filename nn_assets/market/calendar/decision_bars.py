@@ -24,6 +24,7 @@ class DecisionTiming:
 
     closing: BoolArray  # its book must be flat: its fill is at the session's last close, or beyond
     late: BoolArray  # its orders would be sent after the latency budget, and are not
+    catching_up: BoolArray | None = None  # closes what late closing decisions left; None where the book may be held
 
 
 def _ends(calendar: str, sessions: pd.DatetimeIndex, ahead: int) -> BoolArray:
@@ -50,6 +51,28 @@ def closing_decisions(calendar: str, sessions: pd.DatetimeIndex, fills: int = 1)
     ends = _ends(calendar, sessions, ahead=fills)
     ahead = [ends[step : step + len(sessions)] for step in range(fills + 1)]
     return np.asarray(np.any(ahead, axis=0), dtype=np.bool_)
+
+
+def catching_up_decisions(closing: BoolArray, late: BoolArray, fills: int) -> BoolArray:
+    """Decisions that close what is still held because the closing one before them was late, (bars,).
+
+    The first ones in time after it, as many as there are closing fills, unless one that closes anyway comes first.
+
+    Parameters
+    ----------
+    closing, late : array of bool, shape (bars,)
+        As of :class:`DecisionTiming`; row t reads no later row.
+    fills : int
+        Over how many closes a book is closed.
+    """
+    catching_up, left = np.zeros(len(closing), dtype=np.bool_), 0
+    for row in range(len(closing)):
+        if closing[row]:
+            left = fills if late[row] else max(left - 1, 0)
+        elif left and not late[row]:
+            catching_up[row] = True
+            left -= 1
+    return catching_up
 
 
 def earned_within(calendar: str, sessions: pd.DatetimeIndex, span: int) -> BoolArray:
