@@ -31,6 +31,7 @@ MembershipVersions = Annotated[pd.DataFrame, "membership"]
 HaltVersions = Annotated[pd.DataFrame, "trading_halts"]
 BarVersions = Annotated[pd.DataFrame, "bar_versions"]
 BarDetails = Annotated[pd.DataFrame, "bar_details"]
+IntradayDetails = Annotated[pd.DataFrame, "intraday_details"]
 IntradayVersions = Annotated[pd.DataFrame, "intraday_versions"]
 
 # Tables of the ledger.

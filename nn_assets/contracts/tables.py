@@ -95,6 +95,15 @@ BARS = Contract(
     **_VERSION,
 )
 
+_DETAILS_OF = {
+    "vwap": positive(_SHARE, "the volume-weighted average price; missing where none is given", nullable=True),
+    "trades": at_least_zero("trades", "how many there were; missing where that is not given", nullable=True),
+    "bid": positive(_SHARE, "the bid at the close; missing where none is given", nullable=True),
+    "ask": positive(_SHARE, "the ask at the close; missing where none is given", nullable=True),
+    "effective_spread": at_least_zero(
+        "fraction", "twice the distance of the trades from the mid, over the mid, weighed by size", nullable=True
+    ),
+}
 BAR_DETAILS = Contract(
     "bar_details",
     "market",
@@ -104,13 +113,7 @@ BAR_DETAILS = Contract(
     exported="bar_details",
 ).of(
     **_AT,
-    vwap=positive(_SHARE, "the volume-weighted average price; missing where none is given", nullable=True),
-    trades=at_least_zero("trades", "how many there were; missing where that is not given", nullable=True),
-    bid=positive(_SHARE, "the bid at the close; missing where none is given", nullable=True),
-    ask=positive(_SHARE, "the ask at the close; missing where none is given", nullable=True),
-    effective_spread=at_least_zero(
-        "fraction", "twice the distance of the trades from the mid, over the mid, weighed by size", nullable=True
-    ),
+    **_DETAILS_OF,
     **_VERSION,
 )
 
@@ -310,10 +313,24 @@ INTRADAY_BARS = Contract(
     **_VERSION,
 )
 
+INTRADAY_DETAILS = Contract(
+    "intraday_details",
+    "market",
+    "A version of what a source says of a bar within the session beyond its prices, volume and quotes; rows are only "
+    "ever appended.",
+    "symbol bar_at",
+    told_apart_by=_MOMENTS,
+    exported="intraday_details",
+).of(
+    **_INTRADAY,
+    **_DETAILS_OF,
+    **_VERSION,
+)
+
 CROSSING = (DELIVERED_BARS, DELIVERED_ACTIONS, DELIVERED_SERIES)
 """Frames that are handed over and not stored."""
 LAKE = (
     *(BARS, COMPARED, QUARANTINE, NOTICES, FEATURES, FORECASTS, INTRADAY_BARS, ACTION_VERSIONS, SERIES, MEMBERSHIP),
-    *(BAR_DETAILS, HALTS, RANGES, BAR_VERSIONS, INTRADAY_VERSIONS),
+    *(BAR_DETAILS, INTRADAY_DETAILS, HALTS, RANGES, BAR_VERSIONS, INTRADAY_VERSIONS),
 )
 """Tables of the lake; what is exported comes first, in the order in which it is listed."""

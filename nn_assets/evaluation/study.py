@@ -326,7 +326,7 @@ def judge_figures(
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
             new_verdict = replace(new_verdict, reason=new_verdict.reason + marked)
         look = _look(figures, month, estimator, allows_trading=new_verdict.allows_trading)
-        judged.append(MonthVerdict(month, figures, new_verdict, look))
+        judged.append(MonthVerdict(month, figures, new_verdict, replace(look, alarms=new_verdict.unreleased_alarms)))
     return tuple(judged)
 
 

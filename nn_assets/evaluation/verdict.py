@@ -7,7 +7,7 @@ is in :mod:`nn_assets.evaluation.spending`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,7 +45,8 @@ MINIMUM_SESSIONS = 60
 class Look:
     """What one look at a record saw, enough to judge it again beside later ones.
 
-    ``estimate`` is the excess over chance; it and its error are None where no test could be made.
+    ``estimate`` is the excess over chance; it and its error are None where no test could be made. ``alarms`` are the
+    leak alarms that it left unreleased, by name, on what are the same data still.
     """
 
     month: str  # 'YYYY-MM', at whose end it was taken
@@ -54,6 +55,7 @@ class Look:
     standard_error: float | None = None
     degrees: float | None = None
     allows_trading: bool = False
+    alarms: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def decides(self) -> bool:
@@ -187,7 +189,8 @@ def verdict(
     In this order:
 
     - *Leak alarm*: an unreleased figure that is too good to be true: of any estimator where it is surely above
-      chance; of the one judged also where it is not, and a signal would be found.
+      chance; of the one judged also where it is not, and a signal would be found. One that an earlier look left
+      unreleased on the same data stands, whatever the figure is now, until a person releases it.
     - *No edge found*: the one-sided 95% upper bound of the statistic, adjusted for looks and not for trials,
       lies below the smallest effect of interest.
     - *Edge found*: a signal, and a net deflated Sharpe ratio above 0.95.
@@ -226,6 +229,16 @@ def verdict(
     return _Judge(figures, before, month, trials, estimator, released or {}).verdict()
 
 
+def _standing(before: Sequence[Look], others: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Alarms that earlier looks left unreleased, none of some others: by name their words and the first month's."""
+    standing: dict[str, tuple[str, str]] = {}
+    for look in before:
+        for name, text in look.alarms.items():
+            if name not in others:
+                standing.setdefault(name, (text, look.month))
+    return standing
+
+
 class _Judge:
     """One look, with what it is judged by."""
 
@@ -239,7 +252,8 @@ class _Judge:
         released: Mapping[str, str],
     ) -> None:
         self.figures, self.released = figures, released
-        self.unreleased = [alarm for alarm in figures.alarms if alarm.name not in released]
+        self.unreleased = {alarm.name: str(alarm) for alarm in figures.alarms if alarm.name not in released}
+        self.standing = _standing(before, {*released, *self.unreleased})
         self.doubts = [alarm for alarm in figures.doubts if alarm.estimator == estimator and alarm.name not in released]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
@@ -272,7 +286,7 @@ class _Judge:
         return self.figures.smallest_effect.value
 
     def verdict(self) -> Verdict:
-        if self.unreleased:
+        if self.unreleased or self.standing:
             return self._alarmed()
         if self.look.estimate is None:
             return self._short("no session has both a forecast and a realised label")
@@ -289,12 +303,13 @@ class _Judge:
             return self._conclude("no edge found", f"{self._measured()}; {bound}, {self.chance + self.effect:.4f}")
         crossed = [look for look, level in zip(self.looks, self.levels, strict=True) if look.crosses(level)]
         if self.doubts and (crossed or self._allows("cannot tell")):
-            self.unreleased = self.doubts
+            self.unreleased = {doubt.name: str(doubt) for doubt in self.doubts}
             return self._alarmed()
         return self._with_signal(crossed) if crossed else self._without_signal()
 
     def _alarmed(self) -> Verdict:
-        why = "; ".join(map(str, self.unreleased))
+        stand = [f"{text} (since the look of {month})" for text, month in self.standing.values()]
+        why = "; ".join([*self.unreleased.values(), *stand])
         return self._conclude("leak alarm", f"{why}. Until it is released no edge is found")
 
     def _test(self) -> MeanTest:
@@ -382,6 +397,7 @@ class _Judge:
     def _conclude(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
         effect = self.figures.smallest_effect
         ringing = {alarm.name: str(alarm) for alarm in (*self.figures.alarms, *self.figures.doubts)}
+        standing = {name: text for name, (text, _) in self.standing.items()}
         allows = self._allows(kind)
         if allows and kind != "edge found":
             reason += f"; trading goes on while the net deflated Sharpe is not below {DEFLATED_SHARPE_KEPT}"
@@ -398,7 +414,7 @@ class _Judge:
             interval_high=self.chance + self.high if math.isfinite(self.high) else None,
             smallest_effect=self.chance + effect.value,
             smallest_effect_derivation=effect.derivation,
-            unreleased_alarms={alarm.name: str(alarm) for alarm in self.unreleased},
+            unreleased_alarms={**standing, **self.unreleased},
             released=tuple(f"{ringing.get(name, name)} ({release})" for name, release in self.released.items()),
         )
 

@@ -19,6 +19,7 @@ from nn_assets.contracts.frames import (
     ForecastRows,
     HaltVersions,
     IntradayBars,
+    IntradayDetails,
     MembershipVersions,
     Notices,
     PortfolioStateRows,
@@ -31,7 +32,7 @@ from nn_assets.errors import NnAssetsError, PluginError, PublicationError, Setti
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import known_bars
-from nn_assets.market.facts.bitemporal import BAR_FACTS
+from nn_assets.market.facts.bitemporal import BAR_FACTS, INTRADAY_DETAIL_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of
 from nn_assets.market.facts.membership import membership_as_of
 from nn_assets.market.facts.series import series_as_of
@@ -44,7 +45,14 @@ from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.known_details import details_as_of, details_left_out, read_detail_versions
 from nn_assets.operations.asof.series import OTHER_SERIES
-from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, TRADING_HALTS, versions_of, with_contradictions
+from nn_assets.operations.asof.stored import (
+    COMPARED,
+    DETAILS_OF_INTRADAY,
+    RAW_BARS,
+    TRADING_HALTS,
+    versions_of,
+    with_contradictions,
+)
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
@@ -339,14 +347,25 @@ def _bar_details(history: History, moment: pd.Timestamp | None) -> BarDetails:
     """What sources say of bars beyond prices and volume, as known now or at a moment."""
     versions = read_detail_versions(history.stores, history.strategy)
     if versions is None:
-        raise PublicationError(
-            expected="details of bars: vwap, trades, bid, ask or effective_spread",
-            found="none ever taken in",
-            remedy="give the source such columns (docs/data.md), then nn-assets check --strategy "
-            f"{history.strategy.name}",
-            strategy=history.strategy.name,
-        )
+        raise _no_details(history, "bars", "the source")
     return details_as_of(versions, now_utc() if moment is None else moment)
+
+
+def _intraday_details(history: History, moment: pd.Timestamp | None) -> IntradayDetails:
+    """What sources say of bars within the session beyond prices, volume and quotes, as known now or at a moment."""
+    if not history.stores.lake.segments(history.strategy.name, DETAILS_OF_INTRADAY):
+        raise _no_details(history, "bars within the session", "their files")
+    versions = versions_of(history.stores, history.strategy.name, DETAILS_OF_INTRADAY)
+    return INTRADAY_DETAIL_FACTS.as_of(versions, now_utc() if moment is None else moment)
+
+
+def _no_details(history: History, of_bars: str, source: str) -> PublicationError:
+    return PublicationError(
+        expected=f"details of {of_bars}: vwap, trades, bid, ask or effective_spread",
+        found="none ever taken in",
+        remedy=f"give {source} such columns (docs/data.md), then nn-assets check --strategy {history.strategy.name}",
+        strategy=history.strategy.name,
+    )
 
 
 def _halts(history: History, moment: pd.Timestamp | None) -> HaltVersions:
@@ -395,6 +414,7 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "series": _series,
     "membership": _membership,
     "bar_details": _bar_details,
+    "intraday_details": _intraday_details,
     "halts": _halts,
     "ranges": _ranges,
 }

@@ -160,7 +160,7 @@ def _situation_after(
         holdings=frames["holdings"],
         orders=frames["orders"],
         verdict=verdict,
-        verdict_allows=bool(details.get("verdict_allows", False)),  # by the verdict itself
+        controls=details,
         verdict_of=month_of_verdict(ledger, history.strategy, session_round.session, decided_at, verdict),
         late=late_verdict(ledger, history.strategy, session_round.session, decided_at),
         kill_switch=str(session_round.decision.inputs.kill_switch),

@@ -24,7 +24,7 @@ from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, k
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.series import series_known
-from nn_assets.operations.asof.studies import study_in_force
+from nn_assets.operations.asof.studies import is_leak_alarm, study_in_force
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
@@ -198,6 +198,7 @@ class SessionView:
         switch, before_fill = kill_switch_at(ledger, strategy, self.moment, filled_at, decided_at=decided)
         return Controls(
             verdict_allows=self.study is not None and bool(self.study["figures"]["allows_trading"]),
+            leak_alarm=strategy.trade_without_verdict and self.study is not None and is_leak_alarm(self.study),
             kill_switch=switch,
             kill_switch_before_fill=before_fill,
             breaker_reset=breaker_reset_for(ledger, strategy, self.session, decided),

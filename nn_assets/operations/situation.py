@@ -18,7 +18,7 @@ from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_no
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
-from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
+from nn_assets.operations.asof.studies import is_leak_alarm, late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.asof.trials import alarms_just_released
 from nn_assets.operations.bar_faults import ALERT_SESSIONS, delisting_line, lacking, silent, unchecked, without_bar
 from nn_assets.operations.clock import has_clock, now_utc
@@ -52,7 +52,7 @@ def situation_of(
     holdings: HoldingRows,
     orders: OrderRows,
     verdict: str | None,
-    verdict_allows: bool,
+    controls: Mapping[str, Any],
     verdict_of: str | None,
     late: str | None,
     kill_switch: str,
@@ -65,12 +65,16 @@ def situation_of(
         The session's row of ``portfolio_states`` and of ``trading_states``.
     targets, holdings, orders : DataFrame
         Its ``target_positions``, ``holdings`` and ``orders``.
+    controls : mapping
+        The details of its row of ``decisions``: by what verdict and alarm positions could be taken.
     verdict_of : str or None
         The month of the verdict, by :func:`~nn_assets.operations.asof.studies.month_of_verdict`.
     late : str or None
         Which verdict came too late for it, by :func:`~nn_assets.operations.asof.studies.late_verdict`.
     """
     session = pd.Timestamp(state["session"])
+    by_verdict = bool(controls.get("verdict_allows", False))
+    without = strategy.trade_without_verdict and not controls.get("leak_alarm", False)
     held = set(holdings.loc[holdings["quantity"] != 0.0, "symbol"])
     following = next_session(strategy.market.calendar, session).date()
     return Situation(
@@ -85,9 +89,9 @@ def situation_of(
         symbols=len(targets),
         verdict=verdict,
         verdict_of=verdict_of,
-        verdict_allows=verdict_allows or strategy.trade_without_verdict,
-        late_verdict=None if strategy.trade_without_verdict else late,
-        without_verdict=strategy.trade_without_verdict and not verdict_allows,
+        verdict_allows=by_verdict or without,
+        late_verdict=None if without else late,
+        without_verdict=without and not by_verdict,
         breakers=breakers_of(state["breaker"], state["book"]),
         kill_switch=kill_switch,
         trading_state=str(trading["state"]),
@@ -132,9 +136,12 @@ def _decided(facts: StoredFacts) -> Situation:
     decisions = ledger.latest("decisions", strategy.name, bookkeeping=True)
     switch = kill_switch_now(ledger, strategy.name)
     if decisions.empty:
-        others = study_of_others(facts)
         return Situation(
-            strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, study_of_others=others
+            strategy=strategy.name,
+            settings=strategy.portfolio,
+            kill_switch=switch,
+            study_of_others=study_of_others(facts),
+            alarm_stands=_alarm_stands(ledger, strategy),
         )
     decision, session = decisions.iloc[-1], decisions["session"].iloc[-1]
     states, trading, targets, holdings, orders = (
@@ -155,7 +162,7 @@ def _decided(facts: StoredFacts) -> Situation:
         holdings=holdings,
         orders=orders,
         verdict=decision["verdict"] if isinstance(decision["verdict"], str) else None,
-        verdict_allows=bool(decision["details"].get("verdict_allows", False)),
+        controls=decision["details"],
         verdict_of=month_of_verdict(ledger, strategy, session, decision["recorded_at"], decision["verdict"]),
         late=late_verdict(ledger, strategy, session, decision["recorded_at"]),
         kill_switch=switch,
@@ -174,13 +181,22 @@ def _decided(facts: StoredFacts) -> Situation:
         situation,
         alarm_released=alarms_just_released(ledger, strategy.name),
         verdict_since=_verdict_without_alarm(ledger, strategy),
+        alarm_stands=_alarm_stands(ledger, strategy),
     )
+
+
+def _alarm_stands(ledger: Ledger, strategy: Strategy) -> str:
+    """The month of the newest study of the settings in force, where it is an alarm that nobody released; else empty."""
+    newest = latest_study(ledger, strategy)
+    if newest is None or not is_leak_alarm(newest) or alarms_just_released(ledger, strategy.name):
+        return ""
+    return str(newest["month"])
 
 
 def _verdict_without_alarm(ledger: Ledger, strategy: Strategy) -> str:
     """What the newest study of the settings in force says, of which month; empty where it is a leak alarm too."""
     newest = latest_study(ledger, strategy)
-    if newest is None or newest["verdict"] == "leak alarm":
+    if newest is None or is_leak_alarm(newest):
         return ""
     return f"{newest['verdict']!r} of {newest['month']}"
 

@@ -14,7 +14,6 @@ import pandas as pd
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
 from nn_assets.estimators import TRADED, estimators_of, roots_of_fits
-from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
     MonthVerdict,
@@ -82,11 +81,11 @@ class StudyResult:
         return self.terms.trials
 
     @property
-    def unreleased_alarms(self) -> tuple[LeakAlarm, ...]:
-        """Figures that are too good to be true, of the whole record or at the last look, and that were not released."""
-        figures, stopped = self.study.figures, self.last.verdict.unreleased_alarms
-        alarms = [alarm for alarm in figures.alarms if alarm.name not in self.terms.released]
-        return (*alarms, *(alarm for alarm in self.last.figures.doubts if alarm.name in stopped))
+    def unreleased_alarms(self) -> tuple[str, ...]:
+        """Figures that are too good to be true, of the whole record or standing at the last look, not released."""
+        alarms = self.study.figures.alarms
+        of_all = {alarm.name: str(alarm) for alarm in alarms if alarm.name not in self.terms.released}
+        return tuple({**self.last.verdict.unreleased_alarms, **of_all}.values())
 
     @property
     def measured(self) -> bool:
@@ -100,7 +99,7 @@ class StudyResult:
         if self.study.volatility is not None:
             return Judged("no_leak_alarm", None, f"{WITHOUT_DIRECTION}, nor an accuracy, rank IC or Sharpe ratio")
         alarms = self.unreleased_alarms
-        text = "; ".join([*map(str, alarms), *self.last.verdict.released])
+        text = "; ".join([*alarms, *self.last.verdict.released])
         finding = text or ("no alarm" if self.measured else "no forecast has a realised label")
         held = not alarms if self.measured or alarms else None
         return Judged("no_leak_alarm", held, finding, warns=True)

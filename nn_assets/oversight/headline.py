@@ -100,6 +100,8 @@ class Situation:
         Whether a person released the leak alarms of the newest look, and no study judged without them yet.
     verdict_since : str
         What the newest study says, where the verdict in force is a leak alarm and that study has none; else empty.
+    alarm_stands : str
+        The month of the newest study, where that is a leak alarm which nobody released; else empty.
     without_verdict : bool
         Whether only the settings let positions be taken.
     breakers : tuple of Breaker
@@ -138,6 +140,7 @@ class Situation:
     late_verdict: str | None = None
     alarm_released: bool = False
     verdict_since: str = ""
+    alarm_stands: str = ""
     breakers: tuple[Breaker, ...] = ()
     releases: tuple[str, ...] = ()
     kill_switch: str = str(KillSwitch.ACTIVE)
@@ -280,6 +283,7 @@ def _of_controls(situation: Situation) -> Iterator[_Cause]:
         yield _Cause(TradingWord.DOES_NOT_TRADE, STUDIED_AND_REPLAYED_ONLY)
     elif situation.session is None:
         yield _Cause(TradingWord.DOES_NOT_TRADE, "no session was decided yet")
+    yield from _of_standing_alarm(situation)
     if situation.session is None:
         yield from _of_other_settings(situation)
         return
@@ -352,8 +356,26 @@ def _of_leak_alarm(situation: Situation) -> _Cause:
     if situation.alarm_released:
         anew = f"nn-assets study --strategy {name}"
         return _Cause(TradingWord.DOES_NOT_TRADE, f"{why}; it was released, and no study was made since", anew)
-    look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
-    return _Cause(TradingWord.DOES_NOT_TRADE, why, look)
+    return _Cause(TradingWord.DOES_NOT_TRADE, why, _look_for_the_leak(name))
+
+
+def _look_for_the_leak(strategy: str) -> str:
+    return f'look for the leak; if there is none, nn-assets control release-alarm --strategy {strategy} --reason "..."'
+
+
+def _of_standing_alarm(situation: Situation) -> Iterator[_Cause]:
+    """A leak alarm that stands, where it is not what the book is flat by: no later session trades under it."""
+    in_force = (situation.verdict or "").startswith(_LEAK)
+    if in_force and not situation.verdict_allows:
+        return
+    if situation.alarm_stands:
+        why = f"a leak alarm stands by the study of {situation.alarm_stands}: nothing trades after that month"
+        yield _Cause(TradingWord.TRADES, why, _look_for_the_leak(situation.strategy))
+    elif in_force and situation.alarm_released:
+        why = "a leak alarm was released, and no study was made since"
+        yield _Cause(TradingWord.TRADES, why, f"nn-assets study --strategy {situation.strategy}")
+    elif in_force and not situation.verdict_since:
+        yield _Cause(TradingWord.TRADES, "a leak alarm stands", _look_for_the_leak(situation.strategy))
 
 
 def _of_state(situation: Situation) -> Iterator[_Cause]:

@@ -94,10 +94,15 @@ class Controls:
     """What a decision takes from outside the market: the study's verdict, and what a person set."""
 
     verdict_allows: bool = False
+    leak_alarm: bool = False  # the verdict in force is one, which stops trading without a verdict too
     kill_switch: str = "ACTIVE"  # at the decision: for the orders to come
     kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
     breaker_reset: BreakerReset | None = None
     unfinished_run: str | None = None  # why the orders under way cannot have been sent; None where they could
+
+    def allow(self, *, without_verdict: bool) -> bool:
+        """Whether positions may be taken: by the verdict, or by the settings without one; under an alarm by neither."""
+        return self.verdict_allows or (without_verdict and not self.leak_alarm)
 
     @property
     def switch_before_fill(self) -> str:
@@ -403,7 +408,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
             strategy.label.horizon_sessions,
             market.usual_volatility,
         ),
-        verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
+        verdict_allows=facts.controls.allow(without_verdict=strategy.trade_without_verdict),
         trading_state=stricter_state(session_state.trading.state, refresh),
         breakers=book.breaker_kinds,
         kill_switch=facts.controls.kill_switch,

@@ -131,6 +131,29 @@ def map_columns(
     return columns
 
 
+def map_details(headers: Sequence[str], file: str) -> dict[str, str]:
+    """Find the columns that say more of a bar than its prices and volume; none of two that are equally good.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        As written in the file, those left out that are something else.
+    file : str
+        For the message.
+    """
+    columns: dict[str, str] = {}
+    for field in DETAILS:
+        for spelling in _SPELLINGS[field]:
+            candidates = [header for header in headers if normalised(header) == spelling]
+            if len(candidates) > 1:
+                _log.warning("%s: %d columns for %s: none is taken", file, len(candidates), field)
+            elif candidates:
+                columns[field] = candidates[0]
+            if candidates:
+                break
+    return columns
+
+
 def listed_columns(columns: Sequence[str]) -> str:
     """Name one column or several, as a remedy does: ``the columns 'open' and 'close'``."""
     named = [repr(column) for column in columns]

@@ -15,6 +15,7 @@ from nn_assets.evaluation.figure_set import Figures, LeakAlarm, StudyFigures
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.significance import MeanTest, robust_mean_test
 from nn_assets.evaluation.smallest_effect import SmallestEffect
+from nn_assets.evaluation.study import Terms, judge_figures
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, trial_adjusted_p_value, verdict
 from tests.evaluation.tracks import made_record
@@ -375,6 +376,27 @@ def test_a_standing_alarm_comes_before_everything_and_a_release_is_repeated() ->
     assert quiet.released == ("network rank IC (released 2018-01-02 by ann: planted)",)
     one_left = dict(list(released.items())[1:])
     assert verdict(figures, released=one_left).kind == "leak alarm"
+
+
+def test_an_alarm_stands_at_later_looks_until_a_person_releases_it() -> None:
+    alarm = LeakAlarm("linear", "rank IC", "linear: rank IC 0.3 is above 0.1; look for a leak before belief")
+    rings, quiet = (_figures(_test(0.05, 4.0, 721), deflated=0.97, alarms=rung) for rung in ((alarm,), ()))
+    terms = Terms(trials=1, first_look="2015-11")
+    months = {"2015-11": rings, "2015-12": quiet, "2016-01": quiet}
+    judged = judge_figures(months, terms)
+    assert [month.verdict.kind for month in judged] == ["leak alarm"] * 3
+    assert not any(month.verdict.allows_trading for month in judged)
+    for month in judged[1:]:
+        assert month.verdict.unreleased_alarms == {alarm.name: str(alarm)}
+        assert f"{alarm} (since the look of 2015-11)" in month.verdict.reason
+    looks = [month.look for month in judged if month.look is not None]
+    released = {alarm.name: "released 2016-02-02 by ann: planted"}
+    after = judge_figures({"2016-02": quiet}, replace(terms, looks=looks, released=released))[0].verdict
+    assert (after.kind, after.unreleased_alarms) == ("edge found", {})
+    still = judge_figures({"2016-02": quiet}, replace(terms, looks=looks))[0].verdict
+    assert "(since the look of 2015-11)" in still.reason
+    other_data = [replace(look, alarms={}) for look in looks]  # as looks are read where the data are other ones
+    assert judge_figures({"2016-02": quiet}, replace(terms, looks=other_data))[0].verdict.kind == "edge found"
 
 
 @pytest.mark.parametrize("seed", [89, 136])

@@ -243,7 +243,7 @@ NAMED = (
     Named(
         "a verdict that does not allow trading is passed over",
         "nn_assets/session/daily_round.py",
-        "verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict",
+        "verdict_allows=facts.controls.allow(without_verdict=strategy.trade_without_verdict)",
         "verdict_allows=True",
         "tests/session/test_controls_act.py::test_a_verdict_that_does_not_allow_trading_opens_nothing_unless_the_strategy_trades_without",
     ),

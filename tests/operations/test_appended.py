@@ -17,7 +17,7 @@ from tests.contracts.samples import a_row
 VALUE = {
     **dict.fromkeys(FACTS, "value"),
     **dict.fromkeys([RAW_BARS, COMPARED, "raw_intraday_bars"], "close"),
-    "bar_details": "vwap",
+    **dict.fromkeys(["bar_details", "intraday_details"], "vwap"),
 }
 VALUE |= {"universe_membership": "member_to", "trading_halts": "resumes"}
 MINUTE = pd.Timedelta(minutes=1)

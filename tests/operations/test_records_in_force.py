@@ -209,6 +209,24 @@ def test_a_session_that_was_missed_is_decided_by_the_verdict_of_its_own_moment(
     assert verdict_on(ledger, strategy, pd.Timestamp("2026-11-30")) == "edge found"
 
 
+@pytest.mark.parametrize(
+    ("verdict", "allowed"), [("leak alarm", False), ("signal found", True), ("no edge found", True)]
+)
+def test_a_leak_alarm_in_force_stops_a_strategy_that_trades_without_a_verdict(
+    ledger: Ledger, clock: Clock, verdict: str, allowed: bool
+) -> None:
+    strategy = running_strategy().model_copy(update={"trade_without_verdict": True})
+    put_study(ledger, clock, strategy, "2026-11-01 12:00", verdict)
+    facts = SimpleNamespace(
+        stores=SimpleNamespace(ledger=ledger),
+        strategy=strategy,
+        decided_at=lambda _: None,
+        decision_moments=pd.Series([], dtype="datetime64[ns, UTC]", index=pd.DatetimeIndex([])),
+    )
+    controls = SessionView(facts, TUESDAY, 0, None).controls  # type: ignore[arg-type]
+    assert controls.allow(without_verdict=True) is allowed
+
+
 def test_missed_sessions_are_caught_up_on_a_verdict_that_was_there(ledger: Ledger, clock: Clock) -> None:
     strategy = running_strategy()
     put_study(ledger, clock, strategy, "2026-11-01 12:00", "edge found")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.operations.asof.trials import LEAK_RELEASE, Ground, ground_of, released_alarms
+from nn_assets.operations.asof.trials import LEAK_RELEASE, Ground, ground_of, looks_taken, released_alarms
 from nn_assets.store.ledger.ledger import Ledger
 
 SESSIONS = pd.bdate_range("2010-01-04", periods=1000)
@@ -79,3 +79,28 @@ def test_a_release_holds_while_its_closes_are_there_and_most_of_the_data(
     assert bool(released) is holds
     if holds:
         assert "by ann: the edge is planted" in released[ALARM]
+
+
+@pytest.mark.parametrize(("now", "stands"), [(longer(1250), True), (longer(2010), False)])
+def test_an_alarm_of_an_earlier_look_stands_on_the_same_data_and_no_longer(
+    ledger: Ledger, now: pd.DataFrame, stands: bool
+) -> None:
+    numbers = dict.fromkeys(("estimate", "standard_error", "degrees", "adjusted_p_value", "allowed_p_value"), 0.5)
+    interval = dict.fromkeys(("interval_low", "interval_high", "smallest_effect"), 0.5)
+    look = {
+        "trial_id": "t",
+        "data_hash": ground(bars("ABCDEFGHIJ")).data_hash,
+        "month": "2013-11",
+        "study_id": "s",
+        "verdict": "leak alarm",
+        "look": 1,
+        "sessions": 900,
+        "trials": 1,
+        **numbers,
+        **interval,
+        "allows_trading": False,
+        "details": {"standing_alarms": {ALARM: "network: rank IC 0.3 is above 0.1"}},
+    }
+    ledger.append("looks", [look], run_id="run", strategy="s")
+    (taken,) = looks_taken(ledger, ground(now), "t")
+    assert dict(taken.alarms) == ({ALARM: "network: rank IC 0.3 is above 0.1"} if stands else {})

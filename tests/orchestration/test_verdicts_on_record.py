@@ -237,11 +237,15 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
     alarms = looks["details"].iloc[-1]["standing_alarms"]
     assert "network rank IC" in alarms
     assert (looks["verdict"] == "leak alarm").all()
+    with open_history(strategy_of()) as history:
+        first_live, second_live = history.live_sessions[:2]
+    homes.decide(strategy_of(), [first_live])  # without a verdict, but not under an alarm
+    assert not _rows("target_positions", NAME)["target_quantity"].any()
+    assert _rows("decisions", NAME)["details"].iloc[-1]["leak_alarm"] is True
+    assert "DOES NOT TRADE: flat by the verdict in force, 'leak alarm'" in _headline()
     file = studied / "strategies" / f"{NAME}.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true", ""), encoding="utf-8")
-    with open_history(strategy_of()) as history:
-        first_live = history.live_sessions[0]
-    homes.decide(strategy_of(), [first_live])
+    homes.decide(strategy_of(), [second_live])
     assert "control release-alarm" in _headline()
     with pytest.raises(ControlError, match="a reason"):
         release_leak_alarm(NAME, "ann", " ")

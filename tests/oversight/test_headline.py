@@ -45,6 +45,29 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
             "nn-assets study --strategy mine, or set them back."
         ),
     ),
+    "by the settings alone, before an alarm counts": (
+        {"without_verdict": True, "verdict": "signal found", "alarm_stands": "2018-01"},
+        (
+            "mine TRADES: by trade_without_verdict, with the verdict 'signal found': 3 of 4 symbols to be held after "
+            "2018-01-03; a leak alarm stands by the study of 2018-01: nothing trades after that month. A person "
+            'is needed: look for the leak; if there is none, nn-assets control release-alarm --strategy mine --reason "'
+        ),
+    ),
+    "decided under an alarm by the settings alone, as versions before did": (
+        {"without_verdict": True, "verdict": "leak alarm"},
+        (
+            "mine TRADES: by trade_without_verdict, with the verdict 'leak alarm': 3 of 4 symbols to be held after "
+            "2018-01-03; a leak alarm stands. A person is needed: look for the leak; if there is none, nn-assets "
+            'control release-alarm --strategy mine --reason "...".'
+        ),
+    ),
+    "an alarm before the first session": (
+        {"session": None, "alarm_stands": "2017-12"},
+        (
+            "mine DOES NOT TRADE: no session was decided yet; a leak alarm stands by the study of 2017-12: nothing "
+            "trades after that month. A person is needed: look for the leak"
+        ),
+    ),
     "settings changed after a verdict that lets it trade": (
         {"study_of_others": "costs.x 1 then, 2 now"},
         (

@@ -55,6 +55,13 @@ def test_a_verdict_that_does_not_allow_trading_opens_nothing_unless_the_strategy
     assert played(without, strategy=defiant).decision.target_quantity.any()
 
 
+def test_under_a_leak_alarm_nothing_is_held_without_a_verdict_either() -> None:
+    defiant = made().strategy.model_copy(update={"trade_without_verdict": True})
+    under = played(Controls(verdict_allows=False, leak_alarm=True), strategy=defiant)
+    assert not under.decision.target_quantity.any()
+    assert len(under.orders) == 0
+
+
 def test_a_refresh_asked_for_halves_the_size_until_another_model_decides() -> None:
     asked = RefreshWatch(pd.Timestamp("2014-08-01"), "old")
     free = played()

@@ -470,6 +470,7 @@ def _codes(rows: pd.DataFrame, columns: Sequence[str]) -> IntArray:
 BAR_FACTS = Kind(("symbol", "session"), (*PRICES, "volume"), unjudged=True)
 DETAIL_FACTS = Kind(("symbol", "session"), DETAILS, unjudged=True)
 INTRADAY_FACTS = Kind(("symbol", "bar_at"), (*PRICES, "volume", *QUOTES), unjudged=True)
+INTRADAY_DETAIL_FACTS = Kind(("symbol", "bar_at"), DETAILS, unjudged=True)
 ACTION_FACTS = Kind(("symbol", "ex_session", "kind"), ("value",), called_off=True)
 SERIES_FACTS = Kind(("name", "symbol", "observed_at"), ("value",))
 MEMBERSHIP_FACTS = Kind(("universe", "symbol", "member_from"), ("member_to",))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import BoolArray, nanoseconds, number_bytes
-from nn_assets.contracts import DELIVERED_BARS, INTRADAY_VERSIONS, conform
-from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, nanoseconds, number_bytes
+from nn_assets.contracts import DELIVERED_BARS, DETAILS, INTRADAY_VERSIONS, conform
+from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayDetails, IntradayVersions
 from nn_assets.market.calendar.hours import trading_hours
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount, known_from
 from nn_assets.settings import IntradaySettings
@@ -100,7 +100,7 @@ class SessionBars:
     Attributes
     ----------
     bars : DataFrame
-        Columns of ``DELIVERED_BARS``; and bid and ask, those of the last bar within each session, of quoted bars.
+        Columns of ``DELIVERED_BARS``; and those of ``DETAILS`` that any bar within a session has.
     left_out : DataFrame
         symbol, session, bars (there), due, rule, value, remedy: sessions that make no bar, and why.
     """
@@ -109,7 +109,9 @@ class SessionBars:
     left_out: pd.DataFrame
 
 
-def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) -> SessionBars:
+def session_bars(
+    bars: IntradayBars, calendar: str, settings: IntradaySettings, details: IntradayDetails | None = None
+) -> SessionBars:
     """Aggregate clean intraday bars by session.
 
     Open is the first bar's, close the last one's; high, low and volume are over all of them. A session
@@ -117,12 +119,18 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
     left out, since its first price is not its open, or its last not its close; and so is one with less
     than ``min_session_coverage_fraction`` of the bars due.
 
+    A session's vwap is that of its bars, weighed by their volumes: missing where a bar that traded has none. Its trades
+    are the sum of theirs, missing where one does not say. Its effective spread is the mean of the bars that have one,
+    weighed by their volumes. Its bid and ask are those at the end of its last bar.
+
     Parameters
     ----------
     bars : DataFrame
         Columns of ``INTRADAY_BARS``; one row a bar. Volume NaN everywhere in a session stays NaN.
     calendar : str
     settings : IntradaySettings
+    details : DataFrame, optional
+        symbol, bar_at and the columns of ``DETAILS``, at most one row a bar; of other bars they are left out.
     """
     ordered = bars.sort_values(KEY, kind="stable")
     grouped = ordered.groupby(["symbol", "session"], sort=True)
@@ -150,20 +158,53 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
     whole = judged["rule"] == ""
     source = f"intraday:{settings.bar_minutes}min"
     return SessionBars(
-        _with_closing_quotes(conform(aggregated[whole].assign(source=source), DELIVERED_BARS), ordered),
+        _with_details(conform(aggregated[whole].assign(source=source), DELIVERED_BARS), ordered, details),
         judged.loc[~whole, _LEFT_OUT].reset_index(drop=True),
     )
 
 
-def _with_closing_quotes(bars: DeliveredBars, ordered: IntradayBars) -> DeliveredBars:
-    """Bars with the bid and ask at the end of their last bar within the session, where any bar is quoted."""
-    closing = {"bid_close": "bid", "ask_close": "ask"}
-    if ordered[list(closing)].isna().all(axis=None):
+def _with_details(bars: DeliveredBars, ordered: IntradayBars, details: IntradayDetails | None) -> DeliveredBars:
+    """Session bars with what is said of their bars beyond prices and volume, as far as any of them says it."""
+    beside = ordered[[*KEY, "session", "volume", *_CLOSING]]
+    if details is None:
+        beside = beside.assign(**dict.fromkeys(DETAILS, np.nan))
+    else:
+        beside = beside.merge(details[[*KEY, *DETAILS]], on=KEY, how="left", validate="1:1")
+    quoted = beside.assign(**{name: beside[closing].fillna(beside[name]) for closing, name in _CLOSING.items()})
+    present = [name for name in DETAILS if quoted[name].notna().any()]
+    if not present:
         return bars
-    last = ordered.drop_duplicates(["symbol", "session"], keep="last")[["symbol", "session", *closing]]
-    return bars.merge(last.rename(columns=closing), on=["symbol", "session"], how="left", validate="1:1")
+    group = pd.factorize(pd.MultiIndex.from_frame(quoted[_OF_SESSION]))[0].astype(np.int64)
+    first = np.flatnonzero(np.diff(group, prepend=-1))  # rows are ordered by symbol and start
+    made = _details_of_sessions({name: quoted[name].to_numpy(np.float64) for name in ("volume", *DETAILS)}, first)
+    of_sessions = quoted.iloc[first][_OF_SESSION].assign(**{name: made[name] for name in present})
+    return bars.merge(of_sessions, on=_OF_SESSION, how="left", validate="1:1")
 
 
+def _details_of_sessions(columns: dict[str, FloatArray], first: IntArray) -> dict[str, FloatArray]:
+    """Details of runs of bars, by name, (runs,): each run from one of ``first`` up to the next, in order of time."""
+    volume, vwap, trades, spread = (columns[name] for name in ("volume", "vwap", "trades", "effective_spread"))
+    last = np.append(first[1:], len(volume)) - 1
+
+    def total(values: FloatArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(values, first), dtype=np.float64)
+
+    def weighed(values: FloatArray, weight: FloatArray) -> FloatArray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = total(np.where(weight == 0.0, 0.0, weight * values)) / total(weight)
+        return np.where(first == last, values[first], mean)  # of one bar: its own, to the bit
+
+    return {
+        "vwap": weighed(vwap, volume),
+        "trades": total(trades),
+        "bid": columns["bid"][last],
+        "ask": columns["ask"][last],
+        "effective_spread": weighed(spread, np.where(np.isnan(spread), 0.0, volume)),
+    }
+
+
+_OF_SESSION = ["symbol", "session"]
+_CLOSING = {"bid_close": "bid", "ask_close": "ask"}
 _LEFT_OUT = ["symbol", "session", "bars", "due", "rule", "value", "remedy"]
 
 

@@ -12,7 +12,16 @@ from typing import Unpack
 
 import pandas as pd
 
-from nn_assets.contracts import ACTION_VERSIONS, BAR_DETAILS, BAR_VERSIONS, HALTS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES
+from nn_assets.contracts import (
+    ACTION_VERSIONS,
+    BAR_DETAILS,
+    BAR_VERSIONS,
+    HALTS,
+    INTRADAY_DETAILS,
+    INTRADAY_VERSIONS,
+    MEMBERSHIP,
+    SERIES,
+)
 from nn_assets.market.facts.bitemporal import Kind
 from nn_assets.operations.stores import Stores
 from nn_assets.store.lake.parts import Selection
@@ -20,6 +29,7 @@ from nn_assets.store.lake.parts import Selection
 RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
 RAW_INTRADAY, UNIVERSE, COMPARED = "raw_intraday_bars", "universe_membership", "compared_bars"
 DETAILS_OF_BARS, TRADING_HALTS = "bar_details", "trading_halts"
+DETAILS_OF_INTRADAY = "intraday_details"
 _CONTRADICTED = "_contradicted"
 CONTRADICTED_BARS = f"{RAW_BARS}{_CONTRADICTED}"
 FACTS = {
@@ -30,6 +40,7 @@ FACTS = {
     UNIVERSE: MEMBERSHIP,
     COMPARED: BAR_VERSIONS,
     DETAILS_OF_BARS: BAR_DETAILS,
+    DETAILS_OF_INTRADAY: INTRADAY_DETAILS,
     TRADING_HALTS: HALTS,
 }
 """The tables, and the contract of each."""

@@ -13,6 +13,8 @@ from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
+_LEAK_ALARM = "leak alarm"
+
 
 def latest_study(
     ledger: Ledger, strategy: Strategy, before_month: str | None = None, recorded_by: pd.Timestamp | None = None
@@ -35,6 +37,11 @@ def latest_study(
         own &= studies["month"] < before_month
     studies = studies[own]
     return None if studies.empty else studies.sort_values(["month", "sequence"]).iloc[-1]
+
+
+def is_leak_alarm(study: pd.Series) -> bool:
+    """Whether a study says that a leak alarm stands."""
+    return bool(study["verdict"] == _LEAK_ALARM)
 
 
 def study_in_force(

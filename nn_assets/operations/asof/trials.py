@@ -121,13 +121,18 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
     """The looks on record of a configuration on the ground's data, ascending.
 
     Rows of one month that saw the same are one look, and the newest says whether it allowed trading (an alarm may have
-    been released since); rows of one month that saw different records are as many looks.
+    been released since); rows of one month that saw different records are as many looks. Leak alarms of a look come
+    with it while the ground has the same data, as :func:`released_alarms` tells them.
     """
     from nn_assets.evaluation.verdict import Look  # its tests import scipy, which `status` can do without
 
     rows = ledger.read("looks", where={"trial_id": trial_id}, every_version=True, bookkeeping=True)
-    taken: list[Look] = []
-    for row in named_rows(_of_shared_data(ledger, ground, rows)):
+    rows, taken = _of_shared_data(ledger, ground, rows), list[Look]()
+    same = {
+        data_hash: _same_data(fingerprint, ground.fingerprint)
+        for data_hash, fingerprint in _fingerprints(ledger, set(rows["data_hash"])).items()
+    } | {ground.data_hash: True}
+    for row in named_rows(rows):
         look = Look(
             month=str(row.month),
             sessions=int(row.sessions),
@@ -135,6 +140,7 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
             standard_error=_number(row.standard_error),
             degrees=_number(row.degrees),
             allows_trading=bool(row.allows_trading),
+            alarms=row.details.get("standing_alarms", {}) if same.get(str(row.data_hash), False) else {},
         )
         index = next((number for number, earlier in enumerate(taken) if earlier.sees_as(look)), len(taken))
         taken[index : index + 1] = [look]

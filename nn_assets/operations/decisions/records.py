@@ -326,6 +326,8 @@ def _control_details(controls: Controls) -> dict[str, Any]:
         record["breaker_reset"] = reset.to_record()
     if controls.kill_switch_before_fill is None:
         del record["kill_switch_before_fill"]
+    if not controls.leak_alarm:
+        del record["leak_alarm"]
     if controls.unfinished_run is None:
         del record["unfinished_run"]
     return record

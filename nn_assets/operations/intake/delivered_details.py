@@ -70,12 +70,12 @@ def append_details(
     if len(counted.contradicted):
         findings.append(contradicted_details(counted.contradicted))
     left_out = pd.concat(findings, ignore_index=True)
-    _append_quarantine(history.stores, history.strategy.name, left_out)
+    append_details_quarantine(history.stores, history.strategy.name, left_out)
     by_rule = {str(rule): int(rows) for rule, rows in left_out["rule"].value_counts().items()}
     return TakenDetails(counted, by_rule)
 
 
-def _append_quarantine(stores: Stores, strategy: str, findings: Quarantine) -> None:
+def append_details_quarantine(stores: Stores, strategy: str, findings: Quarantine) -> None:
     """Keep what was left out, each finding once however often it is delivered."""
     on_record = details_quarantine(stores, strategy)
     both = pd.concat([on_record, findings], ignore_index=True)

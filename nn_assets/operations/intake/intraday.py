@@ -30,6 +30,7 @@ from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of, with_con
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_contradicted, append_versions
+from nn_assets.operations.intake.intraday_details import append_intraday_details, details_beside
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import checked_selection
@@ -73,7 +74,7 @@ def _published_as(history: History) -> str:
 
 
 def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int, int]:
-    """Read every bar of the sessions that may be seen; append what is new or differs.
+    """Read every bar of the sessions that may be seen; append what is new or differs, and what is said beside.
 
     Returns
     -------
@@ -96,7 +97,9 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
     stored, explicit = _versions(history), stated_in(delivered[wanted])
-    fresh, counted = new_intraday(stored, stamped[wanted].reset_index(drop=True), explicit=explicit)
+    seen = stamped[wanted].reset_index(drop=True)
+    append_intraday_details(history, delivered[wanted].reset_index(drop=True), seen, explicit)
+    fresh, counted = new_intraday(stored, seen, explicit=explicit)
     append_contradicted(history.stores, strategy.name, RAW_INTRADAY, counted.contradicted)
     append_versions(history.stores, strategy.name, RAW_INTRADAY, stored, fresh)
     return counted, len(delivered), int((~wanted).sum())
@@ -236,5 +239,6 @@ class PublishedIntraday:
         """
         history = self.history
         intraday = published_intraday(history, last)
-        aggregated = session_bars(intraday, history.strategy.market.calendar, _settings(history))
+        details = details_beside(history, intraday)
+        aggregated = session_bars(intraday, history.strategy.market.calendar, _settings(history), details)
         return checked_selection(aggregated.bars, self.name, symbols, first, last)

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nn_assets.contracts import QUOTES
+from nn_assets.contracts import DETAILS, QUOTES
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.trades import bars_within_sessions
 from nn_assets.settings import IntradaySettings
+from nn_assets.sources.numbers import detail_columns
+from nn_assets.sources.spellings import map_details
 from nn_assets.sources.tables.columns import column_named, columns_named, moments_of, numbers_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
@@ -42,8 +44,9 @@ def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits
     DataFrame
         symbol, bar_at (UTC, the bar's start), open, high, low, close, volume (NaN where the file has
         none), the columns of ``QUOTES`` (NaN where there are no quotes) and source, ordered by symbol and
-        bar_at; and ``known_at``, where a file has that column, NaT where it is empty. Of bid and ask files the prices
-        are the mids, known when both sides are; where one side is missing they are NaN.
+        bar_at; ``known_at``, where a file has that column, NaT where it is empty; and those of ``DETAILS`` that a file
+        has, or that trades say, NaN where there is none. Of bid and ask files the prices are the mids, known when both
+        sides are; where one side is missing they are NaN; details of one side are none of the mid.
 
     Raises
     ------
@@ -74,6 +77,9 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
         columns[name] = np.nan if column is None else numbers_of(table, column, file)
     if (known_column := column_named(table, ("known_at",))) is not None:
         columns["known_at"] = moments_of(table, known_column, file, nullable=True, known_at=True)
+    named = map_details([str(header) for header in table.columns if header not in QUOTES], str(file))
+    written = pd.DataFrame({field: table[header] for field, header in named.items()}, index=table.index)
+    columns |= detail_columns(written, named, str(file))
     bars = pd.DataFrame(columns, index=table.index).assign(source=f"intraday:{file.name}")
     _refuse_finer(bars, file, settings)
     side = next((side for side in _SIDES if side in re.split(r"[-_.]", file.name.lower())), None)
@@ -81,11 +87,11 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
 
 
 def _of_trades(table: pd.DataFrame, file: Path, settings: IntradaySettings) -> pd.DataFrame:
-    """Bars of the trades of a file, without quotes: those at single trades have no range of a bar."""
+    """Bars of the trades of a file, and what trades say beside; quotes at single trades have no range of a bar."""
     rolled = bars_within_sessions(trades_of(table, file, settings.named), settings.bar_minutes)
     if any(rolled.left_out.values()):
         _log.warning("%s: trades left out: %s", file, rolled.left_out)
-    bars = rolled.bars[["symbol", "bar_at", *_PRICES, "volume"]]
+    bars = rolled.bars[["symbol", "bar_at", *_PRICES, "volume", *DETAILS]]
     return bars.assign(**dict.fromkeys(QUOTES, np.nan), source=f"intraday:{file.name}")
 
 
@@ -105,7 +111,9 @@ def _refuse_finer(bars: pd.DataFrame, file: Path, settings: IntradaySettings) ->
 
 def _mids(sided: pd.DataFrame) -> pd.DataFrame:
     """Join bid and ask by symbol and start; a bar of one side alone keeps it, without a mid."""
-    halves = {side: rows.drop(columns=["side", *QUOTES]) for side, rows in sided.groupby("side")}
+    halves = {
+        side: rows.drop(columns=["side", *QUOTES, *DETAILS], errors="ignore") for side, rows in sided.groupby("side")
+    }
     alone = set(halves["bid"]["symbol"]) ^ set(halves["ask"]["symbol"]) if len(halves) == 2 else {*sided["symbol"]}
     if alone:
         raise SourceError(
