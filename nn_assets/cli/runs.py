@@ -276,7 +276,8 @@ def decision_asked(strategy: Strategy, option: str, text: str) -> pd.Timestamp:
             key=option,
         )
     around = sessions_between(calendar, moment - pd.Timedelta(days=2), moment + pd.Timedelta(days=2))
-    of_bar = around if pd.notna(read[1]) or pd.notna(read[2]) else pd.DatetimeIndex(days_of_bars(calendar, around))
+    days = days_of_bars(calendar, around)
+    of_bar = around if days is None or pd.isna(read[0]) else pd.DatetimeIndex(days)
     known = around[of_bar == moment]
     if not len(known):
         minutes = strategy.intraday.decision_minutes if strategy.intraday is not None else 0

@@ -21,6 +21,7 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models.groups import groups_by_row, groups_of
 from nn_assets.operations.models.preparation import due_folds
+from nn_assets.operations.pages import caveats_of
 from nn_assets.operations.study import StudyResult, study_identity
 from nn_assets.session.daily_round import SENT_LATE
 from nn_assets.settings import Strategy
@@ -361,6 +362,7 @@ def test_the_first_line_says_that_it_is_studied_and_replayed_only(home: Path, he
         f"{here.name} DOES NOT TRADE: it decides within the session (intraday.decisions), which is studied and replayed"
     )
     assert "decided yet" not in first
+    assert any("a latched breaker is reset after 20 days" in caveat for caveat in caveats_of(here))
 
 
 def test_the_same_horizon_in_hours_shares_models_trials_and_records(home: Path, here: Strategy, studied) -> None:
@@ -406,7 +408,7 @@ def test_live_rounds_within_the_session_are_refused_by_name(here: Strategy) -> N
         ("halts", {"path": "halts.csv"}, "stated by the day"),
         ("intraday.rolls_at", "17:00", "intraday.rolls_at"),
         ("intraday.decisions.latency_budget_seconds", 3600, "below the 3600 seconds"),
-        ("intraday.decisions.every_bars", 13, "beyond the 720"),
+        ("intraday.decisions.every_bars", 13, "720 is the most"),
     ],
 )
 def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, key, value, words) -> None:
