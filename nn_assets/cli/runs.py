@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -150,7 +150,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "targets": positions,
         "without_bars": {str(gap.session.date()): list(gap.symbols) for gap in without},
         "ended_orders": {str(session.date()): by_reason for session, by_reason in ended.items()},
-        "text": "\n".join([headline, *notes, *first_of(_ended_order_lines(ended))])
+        "text": "\n".join([headline, *notes, *first_of(_ended_order_lines(ended, _halted(history, ended)))])
         + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}{suggested}",
         **({} if ranges is None else {"ranges": _plain(ranges.to_frame(day))}),
@@ -166,15 +166,34 @@ def _plain(ranges: RangeRows) -> dict[str, dict[str, Any]]:
     }
 
 
-def _ended_order_lines(ended: Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]) -> list[str]:
+_Ended = Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]
+
+
+def _halted(history: History, ended: _Ended) -> dict[pd.Timestamp, set[str]]:
+    """Which symbols of ended orders were known to be halted on the session, as its page names them."""
+    halted: dict[pd.Timestamp, set[str]] = {}
+    for session, by_reason in ended.items():
+        names = tuple(sorted({name for of_reason in by_reason.values() for name in of_reason}))
+        on = history.halted(pd.DatetimeIndex([session]), names)
+        halted[session] = (
+            set() if on is None else {name for name, is_halted in zip(names, on[0], strict=True) if is_halted}
+        )
+    return halted
+
+
+def _ended_order_lines(ended: _Ended, halted: Mapping[pd.Timestamp, Collection[str]]) -> list[str]:
     """A line for each session and reason for which orders under way ended without a whole fill, with the symbols."""
     return [
         f"{session.date()}: {len(names)} order{'s' * (len(names) > 1)} ended without a whole fill: {reason}"
         + " (an action known late changed the book that had sized all of them)" * (reason == _LATE_ACTION)
-        + f": {', '.join(first_of(list(dict.fromkeys(names))))}"
+        + f": {', '.join(first_of([_with_halt(name, halted[session]) for name in dict.fromkeys(names)]))}"
         for session, by_reason in ended.items()
         for reason, names in by_reason.items()
     ]
+
+
+def _with_halt(name: str, halted: Collection[str]) -> str:
+    return f"{name} (halted)" if name in halted else name
 
 
 def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) -> dict[str, Any]:

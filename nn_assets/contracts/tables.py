@@ -207,6 +207,17 @@ FORECASTS = Contract(
     dispersion=at_least_zero("probability", "standard deviation of the ensemble's members"),
     model_id=text("the model that made it"),
 )
+NOVELTY = Contract(
+    "novelty",
+    "signals",
+    "How unlike a forecast's row of features is to those that its model was fitted on; computed from the model again.",
+    _BAR,
+    exported="novelty",
+).of(
+    **_AT,
+    p_value=fraction("of a row as unlike, among the model's own; missing: the row was not scored", nullable=True),
+    model_id=text("the model in force, which judges it"),
+)
 RANGES = Contract(
     "ranges",
     "signals",
@@ -331,6 +342,6 @@ CROSSING = (DELIVERED_BARS, DELIVERED_ACTIONS, DELIVERED_SERIES)
 """Frames that are handed over and not stored."""
 LAKE = (
     *(BARS, COMPARED, QUARANTINE, NOTICES, FEATURES, FORECASTS, INTRADAY_BARS, ACTION_VERSIONS, SERIES, MEMBERSHIP),
-    *(BAR_DETAILS, INTRADAY_DETAILS, HALTS, RANGES, BAR_VERSIONS, INTRADAY_VERSIONS),
+    *(BAR_DETAILS, INTRADAY_DETAILS, HALTS, RANGES, NOVELTY, BAR_VERSIONS, INTRADAY_VERSIONS),
 )
 """Tables of the lake; what is exported comes first, in the order in which it is listed."""

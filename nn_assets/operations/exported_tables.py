@@ -22,6 +22,7 @@ from nn_assets.contracts.frames import (
     IntradayDetails,
     MembershipVersions,
     Notices,
+    NoveltyRows,
     PortfolioStateRows,
     Quarantine,
     RangeRows,
@@ -29,6 +30,7 @@ from nn_assets.contracts.frames import (
 )
 from nn_assets.contracts.tables import NOTICES
 from nn_assets.errors import NnAssetsError, PluginError, PublicationError, SettingsError
+from nn_assets.estimators import TRADED
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import known_bars
@@ -60,6 +62,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.operations.models.novelty import novelty_of_forecasts
 from nn_assets.operations.ranges import ranges_on
 from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
@@ -315,6 +318,20 @@ def _ranges(history: History, moment: pd.Timestamp | None) -> RangeRows:
     return ranges_on(history, session).to_frame(session)
 
 
+def _novelty(history: History, moment: pd.Timestamp | None) -> NoveltyRows:
+    """Of every forecast that is kept, or that could be made by a moment."""
+    if history.strategy.novelty is None:
+        raise SettingsError(
+            expected="a section novelty, by which models score rows",
+            found="none",
+            remedy="state novelty: {} in the strategy file",
+            key="novelty",
+            strategy=history.strategy.name,
+        )
+    forecasts = _forecasts(history, moment)
+    return novelty_of_forecasts(history, forecasts[forecasts["estimator"] == TRADED])
+
+
 def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
     """The last session whose decision could be made by a moment."""
     sessions = history.axis
@@ -417,4 +434,5 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "intraday_details": _intraday_details,
     "halts": _halts,
     "ranges": _ranges,
+    "novelty": _novelty,
 }

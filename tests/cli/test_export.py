@@ -73,7 +73,13 @@ def days(frame: pd.DataFrame) -> list[str]:
 
 
 def test_the_tables_are_those_promised() -> None:
-    elsewhere = {"ranges", "halts", "bar_details", "intraday_details"}  # in tests/operations, by what each is about
+    elsewhere = {
+        "ranges",
+        "halts",
+        "bar_details",
+        "intraday_details",
+        "novelty",
+    }  # in tests/operations, by what each is about
     assert {*CONTRACT, "notices"} | BESIDE_BARS | elsewhere == set(TABLES)
 
 

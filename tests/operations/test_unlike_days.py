@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nn_assets.arrays import Cube
+from nn_assets.contracts import NOVELTY, validate
 from nn_assets.operations.history import Stretch
-from nn_assets.operations.models.novelty import confidence_shares
+from nn_assets.operations.models.novelty import confidence_shares, novelty_of_forecasts, p_values_of
 from nn_assets.operations.models.unlike_days import day_novelty, novelty_details, novelty_notices
 from nn_assets.operations.situation import unlike_day
 from nn_assets.oversight.headline import Situation, TradingWord, headline
@@ -69,6 +71,24 @@ def test_strange_rows_keep_a_part_of_their_confidence_and_all_others_their_own()
     ordinary[STRANGE], ordinary[STRANGE + 1, 1] = False, False
     np.testing.assert_array_equal(after[ordinary], before[ordinary])
     assert np.mean(before == 1.0) > 0.9
+
+
+def test_the_p_value_behind_every_forecast_is_a_table() -> None:
+    of, first = history(strange()), model().fold.used_from
+    of.axis = tiny_market()[0].sessions
+    rows = [(of.axis[first + day], symbol) for day in (STRANGE - 1, STRANGE, STRANGE + 1) for symbol in SYMBOLS[::-1]]
+    forecasts = pd.DataFrame(rows, columns=["session", "symbol"]).assign(model_id=model().model_id)
+    table = validate(novelty_of_forecasts(of, forecasts), NOVELTY)
+    assert list(zip(table["session"], table["symbol"], strict=True)) == rows
+    for row in table.itertuples():  # each judged by itself
+        cube = of.view(row.session).cube
+        alone = p_values_of(model(), cube, slice(len(cube.sessions) - 1, len(cube.sessions)), (row.symbol,))
+        assert row.p_value == alone[0, 0]
+    lowest = table.groupby("session")["p_value"].max()
+    assert lowest.iloc[1] < 0.01 < lowest.iloc[0]
+    of.stores = SimpleNamespace(once=lambda *_: replace(model(), novelty=None))
+    assert novelty_of_forecasts(of, forecasts)["p_value"].isna().all()
+    assert novelty_of_forecasts(of, forecasts.iloc[:0]).empty
 
 
 def test_a_session_alone_has_the_shares_that_it_has_among_others() -> None:

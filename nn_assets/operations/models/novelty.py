@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import Cube, FloatArray, Symbol
+from nn_assets.contracts import NOVELTY, conform, empty
+from nn_assets.contracts.frames import ForecastRows, NoveltyRows
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import model_windows
 from nn_assets.learning.novelty import DAY_REACH, day_departures, day_score
@@ -29,10 +31,20 @@ def confidence_shares(
     model_ids : sequence of str or None, length of ``rows``
         The model in force on each; None: no forecast.
     """
-    shares = np.ones((len(rows), len(symbols)))
     settings = history.strategy.novelty
     if settings is None:
-        return shares
+        return np.ones((len(rows), len(symbols)))
+    return confidence_share(row_p_values(history, rows, model_ids, symbols), settings.unlike_p_value)
+
+
+def row_p_values(
+    history: History, rows: range, model_ids: Sequence[str | None], symbols: tuple[Symbol, ...]
+) -> FloatArray:
+    """P-value of each row by the model in force on it, (len(rows), symbols); NaN where a model has no scores.
+
+    Parameters as of :func:`confidence_shares`.
+    """
+    values = np.full((len(rows), len(symbols)), np.nan)
     first = rows.start
     with_model = [row for row in rows if model_ids[row - first] is not None]
     for stretch in history.stretches(with_model):
@@ -41,9 +53,27 @@ def confidence_shares(
             assert model_id is not None, "left out above"
             model = load_model(history.stores, model_id)
             part = slice(together[0], together[-1] + 1)
-            p_values = p_values_of(model, stretch.cut.cube, part, symbols)
-            shares[part.start - first : part.stop - first] = confidence_share(p_values, settings.unlike_p_value)
-    return shares
+            values[part.start - first : part.stop - first] = p_values_of(model, stretch.cut.cube, part, symbols)
+    return values
+
+
+def novelty_of_forecasts(history: History, forecasts: ForecastRows) -> NoveltyRows:
+    """How unlike the row behind each forecast is, by its own model and by what its session knew.
+
+    Parameters
+    ----------
+    forecasts : DataFrame
+        Columns of the contract ``forecasts``, rows of one estimator.
+    """
+    sessions = pd.DatetimeIndex(forecasts["session"])
+    if not len(sessions):
+        return empty(NOVELTY)
+    row = history.axis.get_indexer(sessions)
+    rows, symbols = range(int(row.min()), int(row.max()) + 1), tuple(sorted(forecasts["symbol"].unique()))
+    model_by_row = dict(zip(row.tolist(), forecasts["model_id"], strict=True))
+    p_values = row_p_values(history, rows, [model_by_row.get(number) for number in rows], symbols)
+    column = pd.Index(symbols).get_indexer(pd.Index(forecasts["symbol"]))
+    return conform(forecasts.assign(p_value=p_values[row - rows.start, column]), NOVELTY)
 
 
 def novelty_by_session(history: History, rows: range, model_ids: Sequence[str | None]) -> list[DayNovelty]:
