@@ -229,14 +229,14 @@ def verdict(
     return _Judge(figures, before, month, trials, estimator, released or {}).verdict()
 
 
-def _standing(before: Sequence[Look], others: Collection[str]) -> dict[str, tuple[str, str]]:
+def _earlier_alarms(before: Sequence[Look], others: Collection[str]) -> dict[str, tuple[str, str]]:
     """Alarms that earlier looks left unreleased, none of some others: by name their words and the first month's."""
-    standing: dict[str, tuple[str, str]] = {}
+    earlier: dict[str, tuple[str, str]] = {}
     for look in before:
         for name, text in look.alarms.items():
             if name not in others:
-                standing.setdefault(name, (text, look.month))
-    return standing
+                earlier.setdefault(name, (text, look.month))
+    return earlier
 
 
 class _Judge:
@@ -253,7 +253,7 @@ class _Judge:
     ) -> None:
         self.figures, self.released = figures, released
         self.unreleased = {alarm.name: str(alarm) for alarm in figures.alarms if alarm.name not in released}
-        self.standing = _standing(before, {*released, *self.unreleased})
+        self.earlier_alarms = _earlier_alarms(before, {*released, *self.unreleased})
         self.doubts = [alarm for alarm in figures.doubts if alarm.estimator == estimator and alarm.name not in released]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
@@ -286,7 +286,7 @@ class _Judge:
         return self.figures.smallest_effect.value
 
     def verdict(self) -> Verdict:
-        if self.unreleased or self.standing:
+        if self.unreleased or self.earlier_alarms:
             return self._alarmed()
         if self.look.estimate is None:
             return self._short("no session has both a forecast and a realised label")
@@ -308,7 +308,7 @@ class _Judge:
         return self._with_signal(crossed) if crossed else self._without_signal()
 
     def _alarmed(self) -> Verdict:
-        stand = [f"{text} (since the look of {month})" for text, month in self.standing.values()]
+        stand = [f"{text} (since the look of {month})" for text, month in self.earlier_alarms.values()]
         why = "; ".join([*self.unreleased.values(), *stand])
         return self._conclude("leak alarm", f"{why}. Until it is released no edge is found")
 
@@ -397,7 +397,7 @@ class _Judge:
     def _conclude(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
         effect = self.figures.smallest_effect
         ringing = {alarm.name: str(alarm) for alarm in (*self.figures.alarms, *self.figures.doubts)}
-        standing = {name: text for name, (text, _) in self.standing.items()}
+        earlier = {name: text for name, (text, _) in self.earlier_alarms.items()}
         allows = self._allows(kind)
         if allows and kind != "edge found":
             reason += f"; trading goes on while the net deflated Sharpe is not below {DEFLATED_SHARPE_KEPT}"
@@ -414,7 +414,7 @@ class _Judge:
             interval_high=self.chance + self.high if math.isfinite(self.high) else None,
             smallest_effect=self.chance + effect.value,
             smallest_effect_derivation=effect.derivation,
-            unreleased_alarms={**standing, **self.unreleased},
+            unreleased_alarms={**earlier, **self.unreleased},
             released=tuple(f"{ringing.get(name, name)} ({release})" for name, release in self.released.items()),
         )
 

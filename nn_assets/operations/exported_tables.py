@@ -62,7 +62,6 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
-from nn_assets.operations.models.novelty import novelty_of_forecasts
 from nn_assets.operations.ranges import ranges_on
 from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
@@ -320,6 +319,8 @@ def _ranges(history: History, moment: pd.Timestamp | None) -> RangeRows:
 
 def _novelty(history: History, moment: pd.Timestamp | None) -> NoveltyRows:
     """Of every forecast that is kept, or that could be made by a moment."""
+    from nn_assets.operations.models.novelty import novelty_of_forecasts  # imports torch, as no other table does
+
     if history.strategy.novelty is None:
         raise SettingsError(
             expected="a section novelty, by which models score rows",

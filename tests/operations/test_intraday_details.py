@@ -70,8 +70,8 @@ def seen(
 def test_every_detail_of_a_bar_is_there_at_its_decision_and_none_of_later_moves_it(tmp_path: Path) -> None:
     read, published = seen(tmp_path / "whole", DELIVERED)
     for name in DETAILS:
-        given = DELIVERED.pivot(index="date", columns="symbol", values=name).to_numpy()
-        np.testing.assert_array_equal(read[name].to_numpy(), given)
+        delivered = DELIVERED.pivot(index="date", columns="symbol", values=name).to_numpy()
+        np.testing.assert_array_equal(read[name].to_numpy(), delivered)
     frame = DELIVERED.set_index(["date", "symbol"])
     deviation = (frame["close"] / frame["vwap"] - 1.0).unstack().to_numpy()
     np.testing.assert_allclose(read["vwap_deviation"], deviation, rtol=1e-9)

@@ -39,8 +39,8 @@ def append_intraday_details(
     details = conform(carrying.assign(**{detail: judged.details[detail] for detail in DETAILS}), INTRADAY_DETAILS)
     there = bool(stores.lake.segments(name, DETAILS_OF_INTRADAY))
     stored = versions_of(stores, name, DETAILS_OF_INTRADAY) if there else empty(INTRADAY_DETAILS)
-    stated = None if explicit is None else explicit[judged.rows]
-    fresh, counted = INTRADAY_DETAIL_FACTS.added(stored, details, stated)
+    by_source = None if explicit is None else explicit[judged.rows]
+    fresh, counted = INTRADAY_DETAIL_FACTS.added(stored, details, by_source)
     append_contradicted(stores, name, DETAILS_OF_INTRADAY, counted.contradicted)
     append_versions(stores, name, DETAILS_OF_INTRADAY, stored, fresh.sort_values(KEY, kind="stable"))
     at = judged.quarantine["row"].to_numpy()
