@@ -155,10 +155,10 @@ class MarketView:
     def __post_init__(self) -> None:
         read_only_fields(self)
 
-    @property
+    @cached_property
     def relative_returns(self) -> FloatArray:
         """Each session's return less its median, fraction, (bars, symbols), as relative labels are made of them."""
-        return less_the_median(self.returns, self.candidates)
+        return read_only(less_the_median(self.returns, self.candidates))
 
     @property
     def cost_volatility(self) -> FloatArray:
