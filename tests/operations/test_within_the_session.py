@@ -253,6 +253,8 @@ def test_sizes_and_impact_go_by_the_volume_of_days(here: Strategy, studied: Stud
         adv = daily.loc[:before].tail(20).mean().to_numpy()
         held = np.abs(one.decision.target_quantity) * one.decision.inputs.reference_price
         largest = max(largest, float((held / adv).max()))
+        priced = np.sqrt(variance.loc[:before].tail(20).mean().to_numpy())  # a day's: what the decision costs by
+        np.testing.assert_allclose(one.decision.inputs.priced_volatility, priced, rtol=1e-9)
         (orders, _), past = one.fills, one.session - pd.Timedelta(hours=1)
         for row, symbol in enumerate(orders.symbol):
             if (orders.symbol == symbol).sum() > 1:  # closed and opened anew: they move its price as one
