@@ -119,22 +119,22 @@ def rows_of(change: str, results: Sequence[Result]) -> list[str]:
 
 def _plain_words(results: Sequence[Result]) -> str:
     """What the table comes to, in its first line."""
-    scale, timing = (_found(results, other) for other in ("without", "constant"))
+    scale, timing = (_conclusions(results, other) for other in ("without", "constant"))
     return f"**In plain words: the scale {scale}. Beside a constant scale of the same mean, its timing {timing}.**"
 
 
-def _found(results: Sequence[Result], other: str) -> str:
+def _conclusions(results: Sequence[Result], other: str) -> str:
     """What is found against one of the other books, each finding with its markets."""
-    told: dict[str, list[str]] = {}
+    by_conclusion: dict[str, list[str]] = {}
     for change in CHANGES:
         here = [result for result in results if result.panel["change"] == change]
         acted = [1 for result in here if result.figures["sessions_in_force"]]
         if here:
-            told.setdefault(verdict(acted, gains(here, "with", other)), []).append(change)
-    if len(told) == 1:
-        (found,) = told
-        return f"{found} in {'any' if 'nothing' in found else 'each'} of the markets"
-    return "; ".join(f"{found} where {' or '.join(where)}" for found, where in told.items())
+            by_conclusion.setdefault(verdict(acted, gains(here, "with", other)), []).append(change)
+    if len(by_conclusion) == 1:
+        (conclusion,) = by_conclusion
+        return f"{conclusion} in {'any' if 'nothing' in conclusion else 'each'} of the markets"
+    return "; ".join(f"{conclusion} where {' or '.join(where)}" for conclusion, where in by_conclusion.items())
 
 
 _READING = (

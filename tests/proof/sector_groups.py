@@ -162,10 +162,10 @@ def row_of(market: str, figures: Sequence[Mapping[str, Any]]) -> str:
     largest = [np.mean([figure[side]["largest_share"] for figure in figures]) for side in ("without", "with")]
     counts = [sum(figure["groups"] > 0 for figure in figures), sum(figure["as_sectors"] for figure in figures)]
     cells = (market, str(len(figures)), ", ".join(map(str, counts)), *(f"{share:.1%}" for share in largest))
-    return f"| {' | '.join((*cells, *shown, found(figures)))} |"
+    return f"| {' | '.join((*cells, *shown, conclusion(figures)))} |"
 
 
-def found(figures: Sequence[Mapping[str, Any]]) -> str:
+def conclusion(figures: Sequence[Mapping[str, Any]]) -> str:
     """What the intervals allow to be said."""
     if not any(figure["groups"] for figure in figures):
         return "no groups: the same book"
@@ -187,7 +187,7 @@ def _plain_words(results: Sequence[Result]) -> str:
     for market in MARKETS:
         here = [result.figures for result in results if result.panel["market"] == market]
         if here:
-            said.setdefault(found(here), []).append(market)
+            said.setdefault(conclusion(here), []).append(market)
     parts = "; ".join(f"{words} ({', or '.join(markets)})" for words, markets in said.items())
     return f"**In plain words, a book with groups by behaviour, beside one without any: {parts}.**"
 

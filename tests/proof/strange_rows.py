@@ -113,7 +113,7 @@ class Feed(Studied):
 
     @cached_property
     def history(self) -> _History:
-        """Bars, features and labels as the feed shows them; no return of cash, so that none need be known."""
+        """Bars, features and labels as the feed shows them; no return of cash, so that none need be scored."""
         strategy, seen = self.strategy, self.bars if self.shown == CLEAN else self.seen()
         of = strategy.features
         cube = compute_features(seen, of.names, market_symbol=of.market_symbol)
@@ -152,8 +152,8 @@ def of_market(feed: Feed) -> dict[str, Any]:
     """How many rows are told unlike, and the two books."""
     forecasts, traded = feed.forecasts(), slice(feed.traded.start, feed.traded.stop)
     novelty, strange = forecasts["with"].novelty[traded], feed.strange[traded]
-    known = np.isfinite(novelty)
-    rows, others = strange & known, ~strange & known
+    scored = np.isfinite(novelty)
+    rows, others = strange & scored, ~strange & scored
     figures: dict[str, Any] = {
         "strange": int(rows.sum()),
         "strange_unlike": int((novelty[rows] < 1.0).sum()),
@@ -195,11 +195,11 @@ def row_of(market: str, figures: Sequence[Mapping[str, Any]]) -> str:
         shown.append(f"{mean:+{form}} ({low:+{form}} to {high:+{form}})")
     sizes = [f"{np.mean([of[side]['size_on_strange'] for of in figures]):.2%}" for side in ("without", "with")]
     sizes = sizes if market != CLEAN else ["none", "none"]
-    cells = (market, str(len(figures)), unlike("strange"), unlike("others"), *sizes, *shown, found(figures))
+    cells = (market, str(len(figures)), unlike("strange"), unlike("others"), *sizes, *shown, conclusion(figures))
     return f"| {' | '.join(cells)} |"
 
 
-def found(figures: Sequence[Mapping[str, Any]]) -> str:
+def conclusion(figures: Sequence[Mapping[str, Any]]) -> str:
     """What the intervals allow to be said."""
     of, phrases = gains(figures), []
     for key, called in (("growth", "equity"), ("drawdown", "drawdown"), ("sharpe", "Sharpe")):
@@ -212,7 +212,7 @@ def _plain_words(results: Sequence[Result]) -> str:
     """What the table comes to, in its first line."""
     said: dict[str, list[str]] = {}
     for market in MARKETS:
-        said.setdefault(found([result.figures[market] for result in results]), []).append(market)
+        said.setdefault(conclusion([result.figures[market] for result in results]), []).append(market)
     parts = "; ".join(f"{words} ({', or '.join(markets)})" for words, markets in said.items())
     return f"**In plain words, a book with novelty, beside the same without it: {parts}.**"
 
