@@ -25,6 +25,8 @@ TITLE = "Markov scale: half the size in the turbulent state, and a constant size
 FIRST, TRADED, LAST = "2011-07-01", "2014-12", "2015-06-30"
 CONTROL = "regime scale"
 BOOKS = ("with", "without", "constant")
+TOO_FEW = "cannot be told yet: too few seeds are measured"
+FEWEST = 10  # seeds of which a bootstrap is believed
 
 _HEAD = (
     "market",
@@ -112,9 +114,14 @@ def rows_of(change: str, results: Sequence[Result]) -> list[str]:
     rows = []
     for other, called in (("without", "no scale"), ("constant", "a constant scale of the same mean")):
         of = gains(results, "with", other)
-        cells = (change, str(len(results)), *facts, called, *shown(of), verdict(acted, of))
+        cells = (change, str(len(results)), *facts, called, *shown(of), conclusion_of(acted, of))
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def conclusion_of(acted: Sequence[int], gained: Mapping[str, Sequence[float]]) -> str:
+    """What the intervals allow to be said; nothing of a few seeds, whose bootstrap is far too narrow."""
+    return TOO_FEW if len(gained["growth"]) < FEWEST else verdict(acted, gained)
 
 
 def _plain_words(results: Sequence[Result]) -> str:
@@ -130,9 +137,11 @@ def _conclusions(results: Sequence[Result], other: str) -> str:
         here = [result for result in results if result.panel["change"] == change]
         acted = [1 for result in here if result.figures["sessions_in_force"]]
         if here:
-            by_conclusion.setdefault(verdict(acted, gains(here, "with", other)), []).append(change)
+            by_conclusion.setdefault(conclusion_of(acted, gains(here, "with", other)), []).append(change)
     if len(by_conclusion) == 1:
         (conclusion,) = by_conclusion
+        if conclusion == TOO_FEW:
+            return conclusion
         return f"{conclusion} in {'any' if 'nothing' in conclusion else 'each'} of the markets"
     return "; ".join(f"{conclusion} where {' or '.join(where)}" for conclusion, where in by_conclusion.items())
 

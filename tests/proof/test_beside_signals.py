@@ -52,17 +52,19 @@ def scaled(change: str, seed: int, force: int = 50) -> Result:
 
 
 def test_the_scale_and_its_timing_are_told_apart_and_the_first_line_says_both() -> None:
-    text = markov_scale.summary([scaled(change, seed) for seed in (1, 2, 3) for change in CHANGES])
+    text = markov_scale.summary([scaled(change, seed) for seed in range(1, 11) for change in CHANGES])
     assert text.splitlines()[0] == (
         "**In plain words: the scale saves drawdown in each of the markets. Beside a constant scale of the same mean, "
         "its timing saves nothing that can be told from chance in any of the markets.**"
     )
     assert cells(text, CHANGES[0]) == [
-        *(CHANGES[0], "3", "50% (50% to 50%)", "0.75", "10%", "no scale"),
+        *(CHANGES[0], "10", "50% (50% to 50%)", "0.75", "10%", "no scale"),
         *("+0.00% (+0.00% to +0.00%)", "+1.00% (+1.00% to +1.00%)", "+0.00 (+0.00 to +0.00)", "saves drawdown"),
     ]
-    never = markov_scale.summary([scaled(CHANGES[1], seed, force=0) for seed in (1, 2)])
+    never = markov_scale.summary([scaled(CHANGES[1], seed, force=0) for seed in range(1, 11)])
     assert cells(never, CHANGES[1])[-1] == "never acted: saves and costs nothing"
+    few = markov_scale.summary([scaled(CHANGES[1], seed) for seed in range(1, 10)])
+    assert cells(few, CHANGES[1])[-1] == "cannot be told yet: too few seeds are measured"
 
 
 @cache
