@@ -134,6 +134,15 @@ STATEMENTS = (
         "| nothing is wrong, all",
         ("-9.21% (-17.44% to -1.70%)",),
     ),
+    ("costs 4.34% of equity in half a year", "## Markov scale", "| volatility doubles |", ("| 77% (", "| -4.34% (")),
+    (
+        "0.54 points less (0.14 to 0.94; twelve",
+        "## Novelty",
+        "| nothing strange |",
+        ("| 12 |", "+0.54% (+0.14% to +0.94%)"),
+    ),
+    ("Of volumes of ten deviations 77% are", "## Novelty", "| volumes of ten deviations |", ("| 76.7% |",)),
+    ("from 47 to 48% of equity to 31 to 32%", "## Groups", "| clear sectors, errors shared", ("| 47.7% | 31.5% |",)),
     ("equity -0.22%, -2.85% to +2.45%", "**the feed repeats**", "| stale data |", ("| -0.22% (-2.85% to +2.45%) |",)),
 )
 
