@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nn_assets.cli.controls import release_leak_alarm
 from tests.operations import homes
 from tests.orchestration.conftest import living_in, strategy_of, write_strategy
 from tests.shared_homes import built_once, nothing_drawn
@@ -71,6 +72,9 @@ def studied(factory: pytest.TempPathFactory) -> Path:
         write(home)
         with living_in(home), nothing_drawn():
             homes.take_in(strategy_of(NAME))
+            homes.study(strategy_of(NAME), MONTHS)
+            # An edge that large rings an alarm, under which nothing would be held.
+            release_leak_alarm(NAME, "ann", "the edge is planted")
             homes.study(strategy_of(NAME), MONTHS)
 
     return built_once("around_the_clock", factory, build)
