@@ -254,8 +254,55 @@ def test_a_module_that_was_moved_counts_under_the_name_that_it_had(toy: Path, mo
     assert behind(toy, "toy.top:lazily") != before[1]
 
 
+REACHING = {
+    "a name of it": "from toy.inner.aids import apart\n\n\ndef asks(x):\n    return apart(x)\n",
+    "it from its package": "from toy.inner import aids\n\n\ndef asks(x):\n    return aids.apart(x)\n",
+    "its package": "import toy.inner as c\n\n\ndef asks(x):\n    return c.aids.apart(x)\n",
+    "its package from above": "from toy import inner\n\n\ndef asks(x):\n    return inner.aids.apart(x)\n",
+    "it by another name": "import toy.inner.aids as v\n\n\ndef asks(x):\n    return v.apart(x)\n",
+    "it by its whole name": "import toy.inner.aids\n\n\ndef asks(x):\n    return toy.inner.aids.apart(x)\n",
+    "it, handed on": "from toy.hands import them\n\n\ndef asks(x):\n    return them.apart(x)\n",
+    "its package, handed on": "from toy.hands import on\n\n\ndef asks(x):\n    return on.aids.apart(x)\n",
+}
+
+
+@pytest.mark.parametrize("text", REACHING.values(), ids=REACHING)
+def test_a_moved_module_is_followed_by_every_way_of_reaching_it(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    hands = "import toy.inner.aids as them\nfrom toy import inner as on\n"
+    (toy / "hands.py").write_text(hands.replace("aids", "helpers"))
+    (toy / "inner").mkdir()
+    (toy / "inner" / "__init__.py").write_text("")
+    (toy / "inner" / "helpers.py").write_text("BY = 2\n\n\ndef apart(x):\n    return x * BY\n")
+    (toy / "asking.py").write_text(text.replace("aids", "helpers"))
+    before = behind(toy, "toy.asking:asks")
+    assert set(before) == {"toy.asking:asks", "toy.inner.helpers:apart", "toy.inner.helpers:BY"}
+    (toy / "inner" / "helpers.py").rename(toy / "inner" / "aids.py")
+    (toy / "asking.py").write_text(text)
+    (toy / "hands.py").write_text(hands)
+    monkeypatch.setitem(MOVED, "toy.inner.aids", "toy.inner.helpers")
+    after = behind(toy, "toy.asking:asks")
+    assert set(after) == set(before)
+    if "on.aids" not in text:  # through another's name it is told by following alone
+        assert after == before
+    edited(toy / "inner", "aids.py", "BY = 2", "BY = 3")
+    assert behind(toy, "toy.asking:asks") != after
+
+
+def test_a_name_of_then_that_a_package_has_is_refused_where_the_sources_are_read(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (toy / "inner").mkdir()
+    (toy / "inner" / "__init__.py").write_text("BY = 2\n")
+    monkeypatch.setitem(MOVED, "toy.deep", "toy.inner")
+    with pytest.raises(CodeError, match=r"one file for each name.*toy\.inner for .*deep\.py"):
+        Package(toy)
+
+
 def test_a_moved_module_is_there_and_no_other_has_its_name_of_then() -> None:
-    there = {".".join(file.relative_to(HOME.parent).with_suffix("").parts) for file in HOME.rglob("*.py")}
+    files = [file.relative_to(HOME.parent).with_suffix("").parts for file in HOME.rglob("*.py")]
+    there = {".".join(parts[:-1] if parts[-1] == "__init__" else parts) for parts in files}
     assert MOVED.keys() <= there
     assert not there & set(MOVED.values())
     assert len(set(MOVED.values())) == len(MOVED)

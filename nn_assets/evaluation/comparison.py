@@ -161,7 +161,8 @@ def compare(
     Parameters
     ----------
     forecasts : mapping of name to array, shape (members, sessions, symbols)
-        Probabilities; NaN without a forecast.
+        Probabilities; NaN without a forecast. A member without any in a fold was not trained there: the ensemble's is
+        the mean of the others, and its own figure is over the sessions that it has.
     simple : sequence of str
         Those of the names that are no networks.
     returns, targets : arrays, shape (sessions, symbols)
@@ -179,7 +180,7 @@ def compare(
     for all names of every session, which ranks nothing, is compared with none, and takes no cell from the others.
     """
     names = tuple(forecasts)
-    there: dict[str, BoolArray] = {name: np.asarray(np.isfinite(own).all(axis=0)) for name, own in forecasts.items()}
+    there: dict[str, BoolArray] = {name: _of_all_members(own, folds) for name, own in forecasts.items()}
     everywhere = np.all([cells for cells in there.values() if cells.any()] or [*there.values()], axis=0)
     wide = returns.shape[1] >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, returns) if wide else (auc_contributions, targets)
@@ -188,14 +189,14 @@ def compare(
     def daily(values: FloatArray) -> FloatArray:
         return contributions(np.where(everywhere, values, np.nan), outcomes, folds)
 
-    series = {name: daily(forecasts[name].mean(axis=0)) for name in names}
+    series = {name: daily(mean_of_members(forecasts[name])) for name in names}
     contestants = []
     for name in names:
         test = robust_mean_test(series[name], horizon, null=chance)
         half = float("nan") if test.standard_error is None else test.quantile(0.975) * test.standard_error
         middle = float("nan") if test.estimate is None else test.estimate
         alone = tuple(_mean(daily(member)) for member in forecasts[name])
-        why = "" if test.estimate is not None else _why_none(forecasts[name].mean(axis=0), there[name], test)
+        why = "" if test.estimate is not None else _why_none(mean_of_members(forecasts[name]), there[name], test)
         contestants.append(Contestant(name, name in simple, test, alone, middle - half, middle + half, why))
     tests = {
         (network, rival): paired_test(series[network], series[rival], horizon)
@@ -206,6 +207,23 @@ def compare(
     level = per_trial_level(LEVEL, sum(map(_was_made, tests.values())))
     pairs = tuple(_pair(network, rival, test, level) for (network, rival), test in tests.items())
     return Comparison(tuple(contestants), pairs, "rank IC" if wide else "AUC", chance, level)
+
+
+def _of_all_members(forecasts: FloatArray, folds: Names) -> BoolArray:
+    """Cells that every member of their fold forecasts, (sessions, symbols)."""
+    there = np.isfinite(forecasts)
+    needed = np.zeros_like(there)
+    for fold in np.unique(folds):
+        needed[:, folds == fold] = there[:, folds == fold].any(axis=(1, 2), keepdims=True)
+    return np.asarray((there | ~needed).all(axis=0) & needed.any(axis=0))
+
+
+def mean_of_members(forecasts: FloatArray) -> FloatArray:
+    """Mean over the members that have a forecast, (members, ...) to (...); NaN where none has."""
+    there = np.isfinite(forecasts)
+    count = there.sum(axis=0)
+    total = np.where(there, forecasts, 0.0).sum(axis=0)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
 
 
 def _why_none(values: FloatArray, there: BoolArray, test: MeanTest) -> str:

@@ -159,8 +159,23 @@ def _read(file: Path) -> dict[str, StrategyFile | LeftOut]:
         _require_training_of_regimes(strategy, file)
         _require_horizon_in_session(strategy, file)
     except SettingsError as fault:
-        return dict.fromkeys(names or declared_names(file) or [file.stem], LeftOut((file,), _naming(file, fault)))
-    return {strategy.name: StrategyFile(strategy, file)}
+        left_out = LeftOut((file,), _naming(file, fault))
+    except Exception as error:  # noqa: BLE001  whatever is wrong with one file, the others are read
+        left_out = LeftOut((file,), _unforeseen(file, error))
+    else:
+        return {strategy.name: StrategyFile(strategy, file)}
+    return dict.fromkeys(names or declared_names(file) or [file.stem], left_out)
+
+
+def _unforeseen(file: Path, error: Exception) -> SettingsError:
+    """What is wrong with a strategy's file that no rule of the settings foresees."""
+    return SettingsError(
+        expected="settings that can be reckoned with",
+        found=f"{type(error).__name__}: {error}",
+        remedy="look for a number or a date far out of the usual, and report the file: a rule of the settings should "
+        "have named the key",
+        file=str(file),
+    )
 
 
 def _naming(file: Path, fault: SettingsError) -> SettingsError:

@@ -9,10 +9,11 @@ import numpy as np
 
 from nn_assets.arrays import FloatArray
 from nn_assets.estimators import TRADED
+from nn_assets.evaluation.comparison import mean_of_members
 from nn_assets.evaluation.figure_set import Figures
 from nn_assets.evaluation.study import StudyMaterial, StudyStretch, Terms, run_study
-from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
+from nn_assets.learning.refits import used_rows
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.history import History
@@ -55,7 +56,7 @@ def books_of(
     months : sequence of str
         YYYY-MM, consecutive, that are out of sample.
     forecasts : mapping of name to array, shape (members, sessions, symbols)
-        Uncalibrated probabilities on the whole axis.
+        Uncalibrated probabilities on the whole axis; NaN without a forecast, as of a member that a fold has not.
     models : mapping of name to (str, sequence of str or None)
         What the models that made them call the contestant, and their id by session, (sessions,).
     alone : bool
@@ -71,7 +72,8 @@ def books_of(
         tell(f"replaying {name}" + f" and each of its {len(members)} members" * alone)
         estimator, model_ids = models[name]
         whole = _figures(history, months, estimator, model_ids, members)
-        each = (_figures(history, months, estimator, model_ids, member[None]) for member in members if alone)
+        there = [member for member in members if alone and np.isfinite(member).any()]
+        each = (_figures(history, months, estimator, model_ids, member[None]) for member in there)
         known = tuple(one.sharpe_net for one in each if one.sharpe_net is not None)
         why = "" if whole.sharpe_net is not None else whole.absent.get("sharpe_net", "the book has no returns")
         made[name] = Money(whole.sharpe_net, whole.sharpe_gross, known, why)
@@ -91,11 +93,12 @@ def _figures(
 
 
 def _record(history: History, estimator: str, model_ids: Sequence[str | None], members: FloatArray) -> Forecasts:
-    """An ensemble's forecasts as a record: the mean and the standard deviation over members."""
+    """An ensemble's forecasts as a record: the mean and the standard deviation over the members there are."""
     table = no_forecasts(history.axis, history.symbols, (estimator,))
-    table[estimator].probability[:] = members.mean(axis=0)
-    spread = members.std(axis=0, ddof=1) if len(members) > 1 else np.where(np.isfinite(members[0]), 0.0, np.nan)
-    table[estimator].dispersion[:] = spread
+    count = np.isfinite(members).sum(axis=0)
+    table[estimator].probability[:] = mean_of_members(members)
+    table[estimator].dispersion[:] = np.where(count > 0, 0.0, np.nan)
+    table[estimator].dispersion[count > 1] = np.nanstd(members[:, count > 1], axis=0, ddof=1)
     forecast = np.isfinite(table[estimator].probability)
     ids = [model if row.any() else None for model, row in zip(model_ids, forecast, strict=True)]
     return Forecasts(history.axis, history.symbols, table.estimators, ids)
@@ -106,7 +109,7 @@ def _material(history: History, months: Sequence[str], forecasts: Forecasts) -> 
     strategy, ledger = history.strategy, history.stores.ledger
     month_by_row = [""] * len(history.axis)
     for month in months:
-        rows = forecast_rows(history.axis, month)
+        rows = used_rows(strategy, history.axis, month)  # as a study counts them
         month_by_row[rows] = [month] * (rows.stop - rows.start)
     used = [row for row, month in enumerate(month_by_row) if month]
     in_force, timing = costs_in_force(ledger, strategy.name), decision_timing(history)

@@ -306,7 +306,8 @@ def _of(folds: Sequence[DueFold], candidate: Strategy) -> list[DueFold]:
 def _forecasts(history: History, folds: Sequence[DueFold], addresses: Addresses) -> tuple[dict[str, FloatArray], Any]:
     """Of every ensemble (members, sessions, symbols) on the whole axis, and the fold of each session.
 
-    Each session is forecast on what it knew, as a study forecasts it.
+    A fold of which fewer members trained has NaN for the last ones: they count neither in a mean nor in a spread. Each
+    session is forecast on what it knew, as a study forecasts it.
     """
     shape = len(history.axis), len(history.symbols)
     forecasts: dict[str, FloatArray] = {}
@@ -327,8 +328,7 @@ def _forecasts(history: History, folds: Sequence[DueFold], addresses: Addresses)
                     if called not in forecasts:
                         forecasts[called] = np.full((model.estimators.settings.ensemble, *shape), np.nan)
                     kept = values if members is None else np.where(members[part], values, np.nan)
-                    forecasts[called][: len(kept), part] = kept
-                    forecasts[called][len(kept) :, part] = kept.mean(axis=0)  # of fewer that trained
+                    forecasts[called][: len(kept), part] = kept  # those that failed are none
     simple_last = sorted(forecasts, key=lambda name: name in SIMPLE)
     return {name: forecasts[name] for name in simple_last}, fold_of.astype(np.str_)
 

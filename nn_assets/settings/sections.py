@@ -27,6 +27,7 @@ EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars he
 NonNegative = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=1, le=36_600)]  # a hundred years: dates reckoned with more of them are no dates
 MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a registry
 Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]  # of a series among features
 MOST_FACTORS = 8  # a beta of 60 sessions on more of them is noise
@@ -365,10 +366,10 @@ class WalkForwardSettings(Section):
     validation_months: Count = 3
     calibration_months: Count = 3
     refit_every_months: Count = 1
-    refit_every_days: WhenSet[Count | None] = None
-    training_days: WhenSet[Count] = 90
-    validation_days: WhenSet[Count] = 30
-    calibration_days: WhenSet[Count] = 30
+    refit_every_days: WhenSet[Days | None] = None
+    training_days: WhenSet[Days] = 90
+    validation_days: WhenSet[Days] = 30
+    calibration_days: WhenSet[Days] = 30
     partial_months: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
     minimum_training_rows: Count = 1000
     refresh_tolerance_fraction: NonNegative = 0.05

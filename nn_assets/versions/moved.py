@@ -16,11 +16,14 @@ MOVED = {
 def counted_name(reference: str) -> str:
     """A module, or ``module:name``, under the name that it counts by: its own, unless the module was moved.
 
-    Of ``package:module``, as an import of a module from its package is read, the module is told by ``MOVED`` alone.
+    Of ``package:module.name``, as a module reached through its package is read, the module is told by ``MOVED`` alone.
     """
     module, colon, name = reference.partition(":")
     if module in MOVED:
         return f"{MOVED[module]}{colon}{name}"
-    if colon and (then := MOVED.get(f"{module}.{name}")) is not None:
-        return ":".join(then.rsplit(".", 1))
+    for now, then in MOVED.items() if colon else ():
+        inside = now.removeprefix(f"{module}.")
+        if inside != now and (name == inside or name.startswith(f"{inside}.")):
+            package = module if then.startswith(f"{module}.") else then.rpartition(".")[0]
+            return f"{package}:{then.removeprefix(f'{package}.')}{name.removeprefix(inside)}"
     return reference

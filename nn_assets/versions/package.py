@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -47,16 +47,21 @@ class Package:
         as none.
     writes : bool
         Whether that file may be written, too.
+
+    Raises
+    ------
+    CodeError
+        Two files count under one name: one of them would be missing from every version.
     """
 
     def __init__(self, folder: Path, kept: Path | None = None, *, writes: bool = True) -> None:
         self._folder, self._kept, self._writes, self._name = folder, kept, writes, folder.name
         inside = (path for path in folder.rglob("*") if not _BESIDE.intersection(path.relative_to(folder).parts))
         files = [path for path in inside if path.is_file()]
+        code = _by_counted_name(folder, (path for path in files if path.suffix == _CODE))
         self._sources = {
-            _module_name(folder, path): path.read_bytes().replace(b"\r\n", b"\n")  # line ends are no part of code
-            for path in files
-            if path.suffix == _CODE
+            name: path.read_bytes().replace(b"\r\n", b"\n")  # line ends are no part of code
+            for name, path in code.items()
         }
         self._packages = {_module_name(folder, path) for path in files if path.name == "__init__.py"}
         self._data: dict[str, list[Path]] = {}
@@ -150,8 +155,8 @@ class Package:
             if name in read.imports and self._is_followed(read.imports[name]):
                 target, _, imported = read.imports[name].partition(":")
                 module, dotted = target, ".".join(part for part in (imported, rest) if part)
-            elif f"{module}.{name}" in self._sources and name:
-                module, dotted = f"{module}.{name}", rest
+            elif name and counted_name(f"{module}.{name}") in self._sources:
+                module, dotted = counted_name(f"{module}.{name}"), rest
             else:
                 break
         if not dotted:  # a module handed on as a whole
@@ -230,6 +235,21 @@ def _files_in(module: str, text: bytes) -> frozenset[str]:
 def _module_name(folder: Path, path: Path) -> str:
     parts = path.relative_to(folder.parent).with_suffix("").parts
     return counted_name(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+
+
+def _by_counted_name(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
+    """Files of code by the name of the module that each counts as."""
+    named: dict[str, Path] = {}
+    for path in files:
+        name = _module_name(folder, path)
+        if name in named:
+            raise CodeError(
+                expected="one file for each name that a module counts by",
+                found=f"{name} for {named[name]} and {path}",
+                remedy="give the moved module's name of then to no other module or package, or rename one of the two",
+            )
+        named[name] = path
+    return named
 
 
 def _kept_before(kept: Path | None) -> dict[str, Any]:

@@ -200,7 +200,7 @@ class _Reader:
         if target is None:
             return False
         module, _, name = target.partition(":")
-        reference = f"{module}:{'.'.join([*([name] if name else []), *attributes])}"
+        reference = counted_name(f"{module}:{'.'.join([*([name] if name else []), *attributes])}")
         if module.partition(".")[0] in {self._top, _PACKAGE}:
             self.refers_to.add(reference)
         self._tokens.append(f"refers to {reference}")

@@ -76,6 +76,26 @@ def test_the_figures_are_spearmans_correlation_of_ensemble_and_of_each_member_by
     assert one.low < one.estimate < one.high
 
 
+def test_a_member_that_a_fold_lacks_counts_in_the_folds_that_have_it_alone() -> None:
+    random = np.random.default_rng(11)
+    returns = random.standard_normal((60, 7))
+    members = random.uniform(0.1, 0.9, (3, 60, 7))
+    members[2, 40:] = np.nan
+    forecasts = {"mlp": members, "linear": random.uniform(0.1, 0.9, (3, 60, 7))}
+    folds = np.repeat(["a", "b", "c"], 20)
+    made = compare(forecasts, ("linear",), returns, (returns > 0).astype(float), folds, horizon=1)
+
+    def by_hand(values: FloatArray) -> float:
+        return float(np.mean([stats.spearmanr(*pair).statistic for pair in zip(values, returns, strict=False)]))
+
+    one = made.contestants[0]
+    assert one.estimate == pytest.approx(by_hand(np.nanmean(members, axis=0)), abs=1e-12)
+    alone = [by_hand(members[0]), by_hand(members[1]), by_hand(members[2, :40])]
+    assert one.of_members == pytest.approx(alone, abs=1e-12)
+    assert one.spread == pytest.approx(np.std(alone, ddof=1), abs=1e-12)
+    assert made.of("mlp")[0].test.sessions == 60
+
+
 def test_few_instruments_are_compared_by_auc_and_sessions_after_the_cut_change_nothing() -> None:
     random = np.random.default_rng(3)
     returns = random.standard_normal((300, 2))

@@ -13,11 +13,13 @@ import pytest
 from nn_assets.cli.ledger import run_query
 from nn_assets.cli.status import report
 from nn_assets.errors import SettingsError
+from nn_assets.operations import catalog
 from nn_assets.operations.catalog import find_strategy, load_strategies
 from nn_assets.operations.history import open_history
 from nn_assets.operations.names import DAILY_ROUND
 from nn_assets.operations.run_alerts import alert_of_failed_tick
 from nn_assets.orchestration import build
+from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import living_in
 
@@ -201,3 +203,37 @@ def test_an_alert_of_another_strategy_is_not_halted_by_a_broken_file(put: Put, t
     assert headlines["a"].startswith("a DOES NOT TRADE: ")
     assert headlines["b"].startswith("b HALTED: ")
     assert "markt" in headlines["b"]
+
+
+IN_DAYS = """market: {calendar: 24/7, symbols: [A], history_starts: 2018-01-11, known_at_lag_minutes: 0}
+intraday: {path: bars, bar_minutes: 60, decisions: {every_bars: 1, latency_budget_seconds: 60}}
+walk_forward: {refit_every_days: 5, training_days: 5, validation_days: 2, calibration_days: 2, partial_months: true}
+"""
+
+
+@pytest.mark.parametrize("key", ["training_days: 5", "validation_days: 2", "calibration_days: 2", "every_days: 5"])
+def test_a_count_of_days_that_no_calendar_has_is_refused_by_its_key_and_no_other_file_is(put: Put, key: str) -> None:
+    put("sound", rest=IN_DAYS)
+    for days in (36_601, 200_000, 1_000_000_000):
+        put("b", rest=IN_DAYS.replace(key, f"{key.partition(':')[0]}: {days}"))
+        with pytest.raises(SettingsError, match=rf"{key.partition(':')[0]}.*36600 or less was expected"):
+            find_strategy("b")
+        assert find_strategy("sound").strategy.walk_forward.training_days == 5
+
+
+def test_a_fault_that_no_rule_foresees_leaves_its_own_file_out_and_no_other(
+    put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = put("b")
+    asked = catalog.prior_fault
+
+    def overflowing(strategy: Strategy) -> SettingsError | None:
+        if strategy.name == "b":
+            raise OverflowError("too large")
+        return asked(strategy)
+
+    monkeypatch.setattr(catalog, "prior_fault", overflowing)
+    assert {entry.strategy.name for entry in load_strategies()} == SHIPPED
+    fault = refusal("b")
+    assert "OverflowError: too large" in str(fault)
+    assert fault.where["file"] == str(file)

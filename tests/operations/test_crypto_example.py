@@ -17,6 +17,7 @@ import yaml
 
 from nn_assets.cli.check import check_data
 from nn_assets.errors import ShortFoldError
+from nn_assets.operations import compared_books
 from nn_assets.operations.catalog import find_strategy, with_example
 from nn_assets.operations.history import open_history
 from nn_assets.operations.next_command import history_too_short
@@ -77,8 +78,13 @@ def studied(home: Path, data: Path, **changes: Any) -> StudyResult:
 
 
 @pytest.fixture(scope="module")
-def small(crypto_data: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
-    return studied(tmp_path_factory.mktemp("small"), crypto_data)
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("small")
+
+
+@pytest.fixture(scope="module")
+def small(crypto_data: Path, small_home: Path) -> StudyResult:
+    return studied(small_home, crypto_data)
 
 
 def test_the_example_is_studied_on_few_decisions_of_the_real_bars(small: StudyResult) -> None:
@@ -91,6 +97,18 @@ def test_the_example_is_studied_on_few_decisions_of_the_real_bars(small: StudyRe
     assert not small.last.verdict.allows_trading
     by_row = small.material.model_by_row
     assert not any(by_row[: len(by_row) - len(rounds)])  # the month's sessions before the first refit have no model
+
+
+def test_the_books_of_a_comparison_count_the_sessions_that_the_study_counts(
+    small: StudyResult, small_home: Path
+) -> None:
+    """The month is a part of one: before its first refit there is no model, and no book."""
+    with living_in(small_home), open_history(find_strategy(NAME).strategy) as history:
+        material = compared_books._material(history, [MONTH], small.material.forecasts)
+    assert material.month_by_row == small.material.month_by_row
+    assert [history.axis[row] for row, month in enumerate(material.month_by_row) if month] == [
+        play.session for play in small.study.replays["network"].rounds
+    ]
 
 
 def closes_of(data: Path) -> pd.DataFrame:

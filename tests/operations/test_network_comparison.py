@@ -81,7 +81,8 @@ def test_no_contestant_fits_an_ensemble_of_volatility_or_scores_of_novelty() -> 
 def test_no_session_that_a_choice_over_all_folds_has_seen_counts(until: str | None, first: str) -> None:
     axis = sessions_between("XNYS", "2016-01-04", "2016-08-31")
     learning = SimpleNamespace(knows_until=until)
-    history = SimpleNamespace(axis=axis, strategy=SimpleNamespace(learning=learning))
+    whole_months = SimpleNamespace(partial_months=False)
+    history = SimpleNamespace(axis=axis, strategy=SimpleNamespace(learning=learning, walk_forward=whole_months))
     rows = network_comparison._rows(history, ["2016-05", "2016-06"])  # type: ignore[arg-type]
     assert list(axis[rows]) == list(axis[axis >= first])
 
