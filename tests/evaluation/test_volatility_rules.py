@@ -224,9 +224,9 @@ def test_who_beats_one_simple_forecast_and_not_the_other_is_not_better(ewma: flo
     tests = losses.gains["network"]
     assert (tests[beaten].p_value or 1.0) < 1e-4
     assert (tests[other].p_value or 0.0) > 0.1
-    found = volatility_verdict(figures, month="2016-01", estimator="network")
-    assert found.kind == "not shown to forecast volatility better"
-    assert found.adjusted_p_value == pytest.approx(1.0 - (1.0 - (tests[other].p_value or 0.0)) ** 3)
+    verdict = volatility_verdict(figures, month="2016-01", estimator="network")
+    assert verdict.kind == "not shown to forecast volatility better"
+    assert verdict.adjusted_p_value == pytest.approx(1.0 - (1.0 - (tests[other].p_value or 0.0)) ** 3)
     assert volatility_look(losses, "2016-01", "network").estimate == tests[other].estimate
     both = volatility_verdict(record(0.2, 0.5, 0.5), month="2016-01", estimator="network")
     assert both.kind == "forecasts volatility better"
