@@ -105,18 +105,29 @@ class ShiftTest:
 
 @dataclass(frozen=True)
 class LossFigures:
-    """What forecasts of a volatility lose beside the simplest ones, on the cells that all of them forecast.
+    """What forecasts of a volatility lose beside the simplest ones.
 
-    ``losses`` has each estimator's and each simple forecast's mean loss, None where nothing is realised; ``gains`` by
-    estimator and simple forecast what it loses less a session than that one, tested: above 0 is better. They are of
-    the loss itself or, of QLIKE, less the same for both.
+    ``losses`` has each estimator's and each simple forecast's mean loss on the cells that all of them forecast, None
+    where nothing is realised; ``gains`` by estimator and simple forecast what it loses less a session than that one,
+    tested on the cells that it and the simple ones forecast: above 0 is better. They are of the loss itself or, of
+    QLIKE, less the same for both. ``compared`` has by estimator the mean losses of it and of the simple forecasts on
+    the cells of its tests.
     """
 
     statistic: Literal["QLIKE", "Brier score"]
     simple: tuple[str, ...]  # what an estimator has to beat
     losses: Mapping[str, float | None]
     gains: Mapping[str, Mapping[str, MeanTest]]
-    sessions: int  # with a realised outcome
+    sessions: int  # with a realised outcome, that all forecast
+    compared: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)  # empty: on those of ``losses``
+
+    def losses_beside(self, estimator: str) -> Mapping[str, float | None]:
+        """Mean losses by name on the cells that an estimator is tested on."""
+        return self.compared.get(estimator, self.losses)
+
+    def sessions_of(self, estimator: str) -> int:
+        """Sessions that an estimator is tested on."""
+        return max((test.sessions for test in self.gains.get(estimator, {}).values()), default=0)
 
     def weakest(self, estimator: str) -> MeanTest | None:
         """An estimator's test against the simple forecast that it is least sure to beat; None without one."""

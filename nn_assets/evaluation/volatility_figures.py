@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +59,7 @@ class VolatilityTrack:
 def loss_figures(
     track: VolatilityTrack, labels: Labels, realised_row: IntArray, horizon: int, counted: BoolArray
 ) -> LossFigures:
-    """Losses and paired tests on the cells that all forecast, as far as the labels are realised.
+    """Losses and paired tests of what is forecast out of sample, as far as the labels are realised.
 
     Parameters
     ----------
@@ -75,28 +75,41 @@ def loss_figures(
     Notes
     -----
     Losses of a session are the mean over its names; their differences are tested as
-    :func:`~nn_assets.signals.volatility.choose_volatility` tests them, one-sidedly. An estimator that forecasts
-    nothing takes no cell from the others.
+    :func:`~nn_assets.signals.volatility.choose_volatility` tests them, one-sidedly. An estimator is tested on the cells
+    that it and the simple forecasts have, whatever other estimators forecast; the table of losses is of the cells that
+    all have. Whatever forecasts nothing takes no cell from the others.
     """
     bars = len(labels.targets)
     outcome = track.outcome(labels)
     every = {name: values[:bars] for name, values in {**track.forecasts, **track.simple}.items()}
-    losses = {name: track.losses(values, outcome) for name, values in every.items()}
-    there = [np.isfinite(loss) for loss in losses.values()]
-    cells: BoolArray = np.logical_and.reduce([one for one in there if one.any()] or there) & counted[:bars, None]
-    losses = {name: np.where(cells, loss, np.nan) for name, loss in losses.items()}
+    losses = {
+        name: np.where(counted[:bars, None], track.losses(values, outcome), np.nan) for name, values in every.items()
+    }
+    simple = tuple(track.simple)
+    own = {name: _on_common_cells(losses, (name, *simple)) for name in track.forecasts}
+    table = _on_common_cells(losses, tuple(losses))
     return LossFigures(
         track.statistic,
-        tuple(track.simple),
-        {name: float(np.nanmean(loss)) if np.isfinite(loss).any() else None for name, loss in losses.items()},
+        simple,
+        _means(table),
         {
-            name: {
-                simple: _gain(losses[name] - losses[simple], realised_row[:bars], horizon) for simple in track.simple
-            }
+            name: {of: _gain(own[name][name] - own[name][of], realised_row[:bars], horizon) for of in simple}
             for name in track.forecasts
         },
-        int(cells.any(axis=1).sum()),
+        int(np.logical_or.reduce([np.isfinite(loss).any(axis=1) for loss in table.values()]).sum()),
+        {name: _means(values) for name, values in own.items()},
     )
+
+
+def _on_common_cells(losses: Mapping[str, FloatArray], names: Sequence[str]) -> dict[str, FloatArray]:
+    """Losses by name, (bars, symbols), on the cells where each of those that have any has one; NaN elsewhere."""
+    there = [np.isfinite(losses[name]) for name in names]
+    cells: BoolArray = np.logical_and.reduce([one for one in there if one.any()] or there)
+    return {name: np.where(cells, losses[name], np.nan) for name in names}
+
+
+def _means(losses: Mapping[str, FloatArray]) -> dict[str, float | None]:
+    return {name: float(np.nanmean(loss)) if np.isfinite(loss).any() else None for name, loss in losses.items()}
 
 
 def _gain(differences: FloatArray, realised_row: IntArray, horizon: int) -> MeanTest:
@@ -132,7 +145,7 @@ def volatility_study_figures(
     absent = dict.fromkeys((*FORECAST_NAMES, *BOOK_NAMES), WITHOUT_DIRECTION)
     return StudyFigures(
         total={
-            name: Figures(name, forecast_sessions=losses.sessions, forecasts=count, absent=absent)
+            name: Figures(name, forecast_sessions=losses.sessions_of(name), forecasts=count, absent=absent)
             for name, count in forecasts.items()
         },
         folds={},

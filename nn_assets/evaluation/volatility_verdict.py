@@ -94,7 +94,8 @@ def _comparison(losses: LossFigures, estimator: str, level: float, *, better: bo
     tests = losses.gains[estimator]
     names = [SIMPLE_TITLES.get(name, name) for name in losses.simple]
     what = "volatility" if losses.statistic == "QLIKE" else "whether volatility exceeds the threshold"
-    own, others = losses.losses[estimator], [losses.losses[name] for name in losses.simple]
+    beside = losses.losses_beside(estimator)
+    own, others = beside[estimator], [beside[name] for name in losses.simple]
     values = " and ".join(_number(value) for value in others)
     statistics = " and ".join(f"{test.t_statistic:.2f}" for test in tests.values() if test.t_statistic is not None)
     figure = f"{losses.statistic} {_number(own)} against {values} (t {statistics})"

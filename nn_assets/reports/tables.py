@@ -148,17 +148,18 @@ def loss_table(losses: LossFigures) -> tuple[tuple[str, ...], tuple[tuple[str, .
     rows = []
     for name in (*(name for name in _ORDER if name in losses.gains), *losses.simple):
         loss, tests = losses.losses[name], losses.gains.get(name, {})
-        cells = [_gain(tests[simple]) if simple in tests else "" for simple in losses.simple]
+        cells = [_gain(tests[simple], losses.sessions) if simple in tests else "" for simple in losses.simple]
         title = SIMPLE_TITLES.get(name, NAMES.get(name, name))
         rows.append((title, ABSENT if loss is None else f"{loss:.4f}", *cells))
     return header, tuple(rows)
 
 
-def _gain(test: MeanTest) -> str:
-    """A gain with its test, or why there is none."""
+def _gain(test: MeanTest, usual: int) -> str:
+    """A gain with its test, or why there is none, and its sessions where those are not the table's."""
     if test.estimate is None or test.t_statistic is None or test.p_value is None:
         return test.reason
-    return f"{test.estimate:+.4f}, t = {test.t_statistic:.2f}, p = {test.p_value:.3f}"
+    over = "" if test.sessions == usual else f", over {test.sessions:,} sessions"
+    return f"{test.estimate:+.4f}, t = {test.t_statistic:.2f}, p = {test.p_value:.3f}{over}"
 
 
 def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
