@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nn_assets.learning.objective import net_sharpe
 from nn_assets.operations.plugins import prepare
 from nn_assets.operations.search.budget import chosen, nothing_found, spend
 from nn_assets.operations.search.judging import FoldJudge, trial_strategy
-from nn_assets.operations.search.sampling import FinishedTrial, TrialFile
+from nn_assets.operations.search.sampling import FinishedTrial, Sampler, TrialFile
 from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
 from tests.operations.searched import YEAR, Kept, corrupted, market, seen_before, strategy_with
@@ -103,6 +104,38 @@ def test_pruning_gives_up_the_worse_half_early_spares_the_own_one_and_chooses_th
     assert best.value is not None
     assert best_of_all.value is not None
     assert best.value >= best_of_all.value - 1.0
+
+
+def test_the_own_configuration_is_judged_on_every_fold_whatever_the_pruner_says_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Sampler, "gives_up", lambda *_: True)
+    judge = Known()
+    own, *drawn = _spent(_search(trials=5), judge)
+    assert (own.number, own.state, own.value, len(own.by_fold)) == (0, "complete", -38.0, 3)  # -40 and two steps
+    assert [step for number, step in judge.fitted if number == 0] == [0, 1, 2]
+    assert {(trial.state, len(trial.by_fold)) for trial in drawn} == {("pruned", 1)}
+
+
+def test_of_equal_trials_the_first_is_chosen_in_whatever_order_they_ended() -> None:
+    """So a trial that is no better than the strategy's own configuration does not replace it."""
+    worse, own, equal, later = (
+        FinishedTrial(number, {"learning.lookback": number}, "complete", value, (value,))
+        for number, value in ((1, 0.4), (0, 0.5), (2, 0.5), (7, 0.5))
+    )
+    given_up = FinishedTrial(3, {"learning.lookback": 3}, "pruned", 0.9, (0.9,))
+    failed = FinishedTrial(4, {"learning.lookback": 4}, "failed", None, (0.9,), "no rows")
+    for order in permutations((worse, own, equal, later, given_up, failed)):
+        assert chosen(order) == own
+    assert chosen([later, worse, equal]) == equal
+
+    class Alike(Known):
+        def worth(self, parameters: Mapping[str, Any]) -> float:
+            return 1.0
+
+    best = chosen(_spent(_search(), Alike()))
+    assert best is not None
+    assert (best.number, best.parameters) == (0, OWN)
 
 
 def test_a_draw_that_came_before_is_not_fitted_again() -> None:

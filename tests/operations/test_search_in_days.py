@@ -12,12 +12,15 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from nn_assets.errors import FoldError, ModelError
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
 from nn_assets.operations.asof.choices import choices_on_record, search_start, search_text, unseen_from, with_choice
+from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models.calibration import _held_out_rows
 from nn_assets.operations.models.preparation import due_folds, fold_after, use_begins
@@ -27,6 +30,7 @@ from nn_assets.operations.search.choosing import search_months
 from nn_assets.operations.search.judging import Evidence, FoldJudge
 from nn_assets.settings import Strategy
 from tests.operations import around_the_clock as small
+from tests.operations import homes
 from tests.operations.searched import Kept, around_the_clock, corrupted, market, seen_before
 from tests.orchestration.conftest import living_in, strategy_of
 
@@ -188,3 +192,75 @@ def test_a_search_is_due_once_the_session_before_its_choice_is_there(
     with living_in(searching(studied, tmp_path / "home", ends)), open_history(of_home()) as history:
         made = search_months(history, ["2021-07"], "run", lambda _: None)
     assert [choice.since for choice in made] == searched
+
+
+@pytest.mark.parametrize(("code", "fitted_again"), [("as it was", [2]), ("mended", [0, 1, 2])])
+def test_a_search_that_was_killed_goes_on_with_the_trials_of_the_same_code_alone(
+    studied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, fitted_again: list[int]
+) -> None:
+    """By the first code the wider is the better; the mended one says the opposite, and figures of both never meet."""
+    fitted: list[int] = []
+
+    class Killed(_Known):
+        sign, most = 1.0, 2
+
+        def __call__(self, trials: Mapping[int, Mapping[str, Any]], step: int) -> dict[int, float]:
+            if len(fitted) == self.most:
+                raise KeyboardInterrupt
+            fitted.extend(trials)
+            return {number: self.sign * worth for number, worth in super().__call__(trials, step).items()}
+
+    class GoesOn(Killed):
+        sign, most = 1.0 if code == "as it was" else -1.0, 9
+
+    home = searching(studied, tmp_path / "home", small.LAST)
+    file = home / "strategies" / f"{small.NAME}.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["search"] |= {"at_once": 1, "space": {"learning.hidden": {"low": 4, "high": 400}}}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    with living_in(home), open_history(of_home()) as history:
+        monkeypatch.setattr(choosing, "version_of", lambda _: "as it was")
+        monkeypatch.setattr(choosing, "FoldJudge", Killed)
+        with pytest.raises(KeyboardInterrupt):
+            search_months(history, ["2021-06"], "killed", lambda _: None)
+        assert fitted == [0, 1]
+        fitted.clear()
+        monkeypatch.setattr(choosing, "version_of", lambda _: code)
+        monkeypatch.setattr(choosing, "FoldJudge", GoesOn)
+        (choice,) = search_months(history, ["2021-06"], "going on", lambda _: None)
+        rows = history.stores.ledger.read("trials", small.NAME, bookkeeping=True)
+    assert fitted == fitted_again
+    by_code = rows[rows["code_version"] == rows.set_index("sequence")["code_version"].sort_index().iloc[-1]]
+    worth = {
+        of["number"]: GoesOn.sign * of["parameters"]["learning.hidden"]
+        for of in by_code["configuration"]
+        if of.get("parameters")
+    }
+    assert sorted(worth) == [0, 1, 2]
+    assert (choice.number, choice.value) == max(worth.items(), key=lambda trial: trial[1])
+
+
+def test_a_bar_restated_on_the_day_itself_is_not_seen_by_the_choice_in_force_from_it(
+    studied: Path, tmp_path: Path
+) -> None:
+    """The session before decides at its own close; what is known after it, the choice's own session alone sees."""
+    day, bar = pd.Timestamp("2021-07-30"), pd.Timestamp("2021-07-20")
+    seen, known = [], []
+    home = searching(studied, tmp_path / "home", small.LAST)
+    for minutes in (None, 1, -1):  # after that close; no restatement at first
+        with living_in(home):
+            if minutes is not None:
+                with open_history(of_home()) as history:
+                    row = history.raw_versions
+                    row = row[(row["symbol"] == "SIM01") & (row["session"] == bar)].head(1).reset_index(drop=True)
+                    closes = as_of_session(history.strategy.market, day - pd.Timedelta(days=1))
+                    row[["open", "high", "low", "close"]] *= 1.01 if minutes > 0 else 0.99
+                    row = row.assign(known_at=closes + pd.Timedelta(minutes=minutes))
+                    history.stores.lake.append_segment(small.NAME, RAW_BARS, row)
+                homes.publish(of_home())
+            with open_history(of_home()) as history:
+                seen.append(Evidence.of(history, str(day.date())).address)
+                known.append(history.cut_for(day).panel.close[history.row(bar), 0])
+    assert known[1] == pytest.approx(1.01 * known[0], rel=1e-12)
+    assert seen[1] == seen[0]
+    assert seen[2] != seen[0]  # a minute before that close it is

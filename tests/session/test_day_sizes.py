@@ -9,13 +9,22 @@ import pandas as pd
 import pytest
 
 from nn_assets.costs.model import cost_model_from
+from nn_assets.evaluation.replay import BuyAndHold, Scene
+from nn_assets.execution.orders import Orders
+from nn_assets.execution.paper import PaperBroker
+from nn_assets.features.labels import Labels
+from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.market.calendar.sessions import days_of_bars, sessions_between
 from nn_assets.market.panel import Panel
+from nn_assets.portfolio.book import empty_book
+from nn_assets.portfolio.breakers import Control
 from nn_assets.session.day_sizes import days_of
+from nn_assets.session.filling import fill_session
 from nn_assets.session.market_view import MarketView, market_view
-from nn_assets.settings import CostSettings, PortfolioSettings
-from nn_assets.signals.filtered_states import UNKNOWN
-from nn_assets.signals.regimes import classify_regimes, regime_scales
+from nn_assets.session.regime_naming import RegimeNaming
+from nn_assets.settings import CostSettings, PortfolioSettings, Strategy
+from nn_assets.signals.filtered_states import UNKNOWN, FilteredStates, MarkovStates
+from nn_assets.signals.regimes import RegimeParameters, classify_regimes, regime_scales
 
 HOURLY = "24/7 every60min@2024-01-01"
 SYMBOLS = ("A", "B", "C", "D", "E")
@@ -129,6 +138,113 @@ def test_regimes_of_bars_are_those_of_the_days_before() -> None:
     scales = regime_scales(replace(stressed, tercile=volatile), starts=starts).reshape(330, 24)
     assert (scales == scales[:, :1]).all()
     assert np.flatnonzero(scales[:, 0] == 0.5).tolist() == list(range(202, 208))
+
+
+def hand_made(turbulent: list[bool]) -> RegimeNaming:
+    """Markov states as given by bar, those of one model from the first bar on; nothing is fitted."""
+    chances = np.where(np.array(turbulent)[:, None], [0.1, 0.9], [0.9, 0.1])
+    model = FilteredStates(0, chances)
+    number = np.zeros(len(chances), dtype=np.int64)
+    return RegimeNaming(
+        RegimeParameters(stressed_scale=0.5),
+        lambda market: MarkovStates(number[: len(market)], (model.until(len(market)),)),
+    )
+
+
+def test_a_state_that_changes_at_noon_is_that_of_its_day_from_the_next_day_on() -> None:
+    """Turbulent from noon of day 3 until noon of day 8: days 4 to 8 begin so, days 9 on do not; each settles in three.
+
+    A Markov state is of the bar, unlike the rules' regimes: to be told by any later bar than a day's first is to look
+    ahead at every bar before it.
+    """
+    bars = panel(14)
+    turbulent = [3 * 24 + 12 <= row < 8 * 24 + 12 for row in range(14 * 24)]
+    view = market_view(bars, SETTINGS, regime_naming=hand_made(turbulent), days=days_of(HOURLY, bars.sessions))
+    by_day = view.regime_scales.reshape(14, 24)
+    assert (by_day == by_day[:, :1]).all()
+    assert np.flatnonzero(by_day[:, 0] == 0.5).tolist() == list(range(6, 11))
+    assert [view.at(row).regime_scale for row in (6 * 24 - 1, 6 * 24, 11 * 24 - 1, 11 * 24)] == [1.0, 0.5, 0.5, 1.0]
+    for row in (5 * 24, 5 * 24 + 11, 6 * 24, 8 * 24 + 11, 10 * 24 + 5):  # whatever the later bars of the day turn to
+        other = hand_made(turbulent[: row + 1] + [not state for state in turbulent[row + 1 :]])
+        told = market_view(bars, SETTINGS, regime_naming=other, days=days_of(HOURLY, bars.sessions))
+        cut = bars.until(bars.sessions[row])
+        known = market_view(cut, SETTINGS, regime_naming=other, days=days_of(HOURLY, cut.sessions))
+        for scales in (told.regime_scales[: row + 1], known.regime_scales):
+            assert scales.tobytes() == view.regime_scales[: row + 1].tobytes()
+
+
+def test_a_days_first_fill_is_priced_by_what_was_known_when_it_was_ordered_the_evening_before() -> None:
+    """Orders of 40 shares; the day that ends before the fill is wild, which prices orders of its successor alone."""
+    bars, row = panel(), 30 * 24
+    wilder = {name: values.copy() for name, values in bars.arrays.items()}
+    wilder["volume"][row - 24 : row] *= 9.0
+    for name in ("open", "high", "low", "close"):
+        wilder[name][row - 12 : row] *= 1.05
+    views = [seen(bars), seen(replace(bars, **wilder))]
+    quiet, wild = (view.at(row) for view in views)
+    assert (wild.adv_usd > 1.2 * quiet.adv_usd).all()
+    assert (wild.cost_volatility > 1.05 * quiet.cost_volatility).all()
+    value = 40.0 * bars.close[row]
+    dollars, sigma = np.transpose([by_hand(bars, row - 1, symbol) for symbol in range(len(SYMBOLS))])
+    share = value / dollars
+    impact_usd = value * sigma * (0.15 * np.sqrt(share) + 0.03 * share)  # no other bars are a part of it
+    strategy = Strategy.model_validate(
+        {
+            "name": "hourly",
+            "market": {"calendar": "24/7", "history_starts": "2024-01-01"},
+            "execution": {"cost_noise_fraction": 0.0},
+        }
+    )
+    count = len(SYMBOLS)
+    for shown in (quiet, wild):
+        orders = Orders(
+            tuple(f"o{symbol}" for symbol in range(count)),
+            np.arange(count),
+            np.full(count, 40.0),
+            ("normal",) * count,
+            shown.close,
+            (None,) * count,
+        )
+        filled = fill_session(
+            strategy,
+            cost_model_from(strategy.costs),
+            shown,
+            8760,
+            empty_book(SYMBOLS, 1e6),
+            orders,
+            PaperBroker,
+            decided=orders,
+            control=Control.NORMAL,
+            unfinished_run=False,
+        )
+        (fills, _) = filled.fills
+        np.testing.assert_allclose(fills.impact_usd, impact_usd, rtol=1e-9)
+        np.testing.assert_allclose(shown.closing_adv_usd, dollars, rtol=1e-12)
+        np.testing.assert_allclose(shown.closing_volatility, sigma, rtol=1e-12)
+    within = views[1].at(row + 1)  # ordered at the day's first bar, which knows the wild day
+    np.testing.assert_array_equal(within.previous_adv_usd, wild.adv_usd)
+    np.testing.assert_array_equal(within.previous_volatility, wild.cost_volatility)
+
+
+def test_buy_and_hold_pays_for_its_purchase_by_the_volume_and_volatility_of_days() -> None:
+    """Five names of 2,000 USD: 4.5 + 1.8 bps, 0.15 sigma sqrt(x) and 0.03 sigma x of days, by hand."""
+    bars, row = panel(), 30 * 24 + 7
+    none = np.full(bars.close.shape, np.nan)
+    scene = Scene(
+        range(row, row + 24),
+        seen(bars),
+        Labels(none, none, np.arange(len(bars.sessions), dtype=np.int64)),
+        ForecastArrays(*[none] * 3, base_rate=none, confidence=none, score=none, novelty=none),
+    )
+    held = BuyAndHold(10_000.0, cost_model_from(CostSettings()))
+    held.hold(scene)
+    paid = []
+    for symbol in range(len(SYMBOLS)):
+        dollars, sigma = by_hand(bars, row, symbol)
+        share = 2_000.0 / dollars
+        paid.append(6.3e-4 + 0.15 * sigma * share**0.5 + 0.03 * sigma * share)
+    assert held.track.net[row] == pytest.approx(-np.mean(paid), rel=1e-12)
+    assert held.track.gross[row] == 0.0
 
 
 def test_a_bar_belongs_to_the_session_that_it_lies_in_and_not_to_its_date() -> None:
