@@ -82,7 +82,7 @@ def _studied(home: Path, kind: str) -> tuple[StudyResult, str]:
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["log_realised_volatility", "volatility_move"])
 def test_a_driver_that_only_a_feature_sees_is_found_and_nothing_is_traded(tmp_path: Path, kind: str) -> None:
-    write_told_by_volume(tmp_path)
+    write_told_by_volume(tmp_path, "direction")
     result, page = _studied(tmp_path, kind)
     assert result.last.verdict.kind == "forecasts volatility better"
     assert result.last.verdict.phrase in page.replace("Forecasts", "forecasts")
