@@ -166,10 +166,10 @@ def test_a_state_that_changes_at_noon_is_that_of_its_day_from_the_next_day_on() 
     assert [view.at(row).regime_scale for row in (6 * 24 - 1, 6 * 24, 11 * 24 - 1, 11 * 24)] == [1.0, 0.5, 0.5, 1.0]
     for row in (5 * 24, 5 * 24 + 11, 6 * 24, 8 * 24 + 11, 10 * 24 + 5):  # whatever the later bars of the day turn to
         other = hand_made(turbulent[: row + 1] + [not state for state in turbulent[row + 1 :]])
-        told = market_view(bars, SETTINGS, regime_naming=other, days=days_of(HOURLY, bars.sessions))
+        changed_later = market_view(bars, SETTINGS, regime_naming=other, days=days_of(HOURLY, bars.sessions))
         cut = bars.until(bars.sessions[row])
         known = market_view(cut, SETTINGS, regime_naming=other, days=days_of(HOURLY, cut.sessions))
-        for scales in (told.regime_scales[: row + 1], known.regime_scales):
+        for scales in (changed_later.regime_scales[: row + 1], known.regime_scales):
             assert scales.tobytes() == view.regime_scales[: row + 1].tobytes()
 
 
