@@ -37,6 +37,7 @@ from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, AuditedIntraday, audit_intraday
 from nn_assets.operations.names import TABLES
 from nn_assets.operations.next_command import history_too_short, next_command
+from nn_assets.operations.pages import left_out_beside
 from nn_assets.operations.situation import headline_now
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of, failure_of
@@ -221,6 +222,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
         if "calendar" in strategy.market.model_fields_set
         else f"{strategy.market.calendar}, since market.calendar is left out",
         "label": _label_assumed(strategy),
+        "baselines": left_out_beside(strategy),
         "left_out": metadata[RAW_BARS].get("left_out"),
         "notices": {
             "count": len(judged.notices),

@@ -14,6 +14,9 @@ _MOST_VIOLATIONS = 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
 
 
+_SAID_WHERE_SO = ("left_out", "prices", "calendar", "label", "baselines")
+
+
 def check_lines(answer: dict[str, Any]) -> list[str]:
     """The answer of ``check_data`` as lines of text."""
     rows, quarantine, notices, gate = answer["rows"], answer["quarantine"], answer["notices"], answer["gate"]
@@ -25,7 +28,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         *(("restated" if number == 0 else "", bar) for number, bar in enumerate(answer["restated"])),
         *_more(rows["revised"] - len(answer["restated"]), "all are stored, each with its moment"),
         *_outside_lines(rows["outside"], answer["vault"], answer["first_outside"]),
-        *((key.replace("_", " "), answer[key]) for key in ("left_out", "prices", "calendar", "label") if answer[key]),
+        *((key.replace("_", " "), answer[key]) for key in _SAID_WHERE_SO if answer[key]),
         *([("details", _details_text(answer["details"]))] if answer["details"] else []),
         *([("compared", _compared_text(answer["compared"]))] if answer["compared"] else []),
         ("symbols", _counted_names(answer["symbols"])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nn_assets.estimators import BASELINES, ESTIMATORS
 from nn_assets.features.labels import label_kind
 from nn_assets.plugins import find
 from nn_assets.reports.sections import SECTIONS
@@ -21,6 +22,17 @@ def market_label(strategy: Strategy) -> str:
 _SIZES = "portfolio.volatility: network"
 LEAST_MEMBERS = 5
 """Members of an ensemble below which every report warns."""
+
+
+def left_out_beside(strategy: Strategy) -> str | None:
+    """Which simple estimators the settings leave out, and what then is not judged; None where they leave out none."""
+    names = [ESTIMATORS[name].called for name in BASELINES if name not in strategy.learning.baselines]
+    if not names:
+        return None
+    return (
+        f"learning.baselines leaves out {' and '.join(names)}: a study does not judge the network beside "
+        f"{'it' if len(names) == 1 else 'them'}, and cannot tell whether it is better."
+    )
 
 
 def caveats_of(strategy: Strategy) -> tuple[str, ...]:
@@ -45,6 +57,8 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
             f"An ensemble has {strategy.learning.ensemble} members, fewer than {LEAST_MEMBERS}: how far they disagree, "
             "which sizes follow, is known badly."
         )
+    if (alone := left_out_beside(strategy)) is not None:
+        caveats.append(alone)
     if strategy.search is not None and strategy.search.scope == "all_folds":
         caveats.append(
             "Hyper-parameters are one choice over all folds (search.scope all_folds): it has seen the sessions that it "

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError
-from nn_assets.estimators import BASELINES
 from nn_assets.plugins import NOT_PLAIN, declared_by, names_of, no_such_member, stated_by
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
@@ -209,17 +208,6 @@ class Strategy(Section):
                     f"label.kind {self.label.kind} must say {key} in its file as plain text: "
                     f'register_label("{self.label.kind}", learns="sign", ...) or "value", traded=True or False'
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _always_beside_a_linear_model_and_boosting(self) -> Strategy:
-        left_out = [name for name in BASELINES if name not in self.learning.baselines]
-        if left_out:
-            named = ", ".join(self.learning.baselines) or "nothing"
-            raise ValueError(
-                f"learning.baselines names {named}, without {' and '.join(left_out)}: every network is judged beside a "
-                "linear model and gradient boosting: name both, or leave learning.baselines out"
-            )
         return self
 
     @property

@@ -425,9 +425,13 @@ def test_actions_and_a_second_source_are_told_with_what_is_left_out_and_what_it_
     file.write_text("\n".join([*lines[:at], ",".join(cells.values()), *lines[at + 1 :]]) + "\n", encoding="utf-8")
     named = STRATEGY.replace("source:\n", "source:\n  actions_path: actions.csv\n")
     named = named.replace("market:\n", "market:\n  compare_with: {kind: files, path: venue}\n")
+    named = named.replace("learning:\n", "learning:\n  baselines: [linear]\n")
     (strategies / "mine.yaml").write_text(named, encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine")
     assert answer.status == 0, answer.out
+    assert (
+        "  baselines   learning.baselines leaves out boosting: a study does not judge the network beside" in answer.out
+    )
     line = "actions     1 splits and dividends, 1 added, 0 revised, 3 of other symbols or sessions left out"
     assert line in answer.out
     for left_out in ("CON 2014-06-02 (split, actions:actions.csv)", "ABC 2015-06-01 (dividend, actions:actions.csv)"):
