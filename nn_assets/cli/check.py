@@ -18,11 +18,14 @@ from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed, first_of
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
+from nn_assets.market.calendar.sessions import decides_within
 from nn_assets.market.quality.cleaning import RULES, Cleaned
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, bars_due
+from nn_assets.market.quality.session_names import session_name, session_names
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.halts import DAILY_GATE, INTRADAY_GATE, gate_of
+from nn_assets.operations.asof.intraday_quarantine import with_intraday_quarantine
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
@@ -86,7 +89,8 @@ class _Judged:
     @classmethod
     def published(cls, history: History, publication: Publication) -> Self:
         store, details = history.stores.publications, publication.details
-        rows = store.bars(publication), store.quarantine(publication)
+        quarantine = with_intraday_quarantine(history.stores, history.strategy, store.quarantine(publication))
+        rows = store.bars(publication), quarantine
         notices, by_rule = list(details.get("notices", ())), details.get("noticed_by_rule", {})
         return cls(*rows, notices, by_rule, details.get("possible_copies", {}))
 
@@ -96,7 +100,8 @@ class _Judged:
         notices, cleaned = notices_of(history, audited, actions), audited.cleaned
         by_rule = dict(Counter(notice.rule for notice in notices))
         lines, doubtful = [notice.line for notice in notices], possible_copies(notices)
-        return cls(cleaned.bars, cleaned.quarantine, lines, by_rule, doubtful)
+        quarantine = with_intraday_quarantine(history.stores, history.strategy, cleaned.quarantine)
+        return cls(cleaned.bars, quarantine, lines, by_rule, doubtful)
 
     @classmethod
     def of_refused_intraday(cls, audited: AuditedIntraday, strategy: Strategy) -> Self:
@@ -242,7 +247,8 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
 
 def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str, Any]:
     strategy, bars, quarantine = history.strategy, judged.bars, judged.quarantine
-    first, rows_shown = _first_quarantined(quarantine)
+    within = decides_within(strategy.market.calendar)
+    first, rows_shown = _first_quarantined(quarantine, within=within)
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
@@ -265,8 +271,8 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         else None,
         "restated": list(taken["restated"]),
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
-        "first_session": _day(bars["session"].min()),
-        "last_session": _day(bars["session"].max()),
+        "first_session": _day(bars["session"].min(), within=within),
+        "last_session": _day(bars["session"].max(), within=within),
         "never_delivered": _days_by_symbol(symbols, missing),
         "first_missing": _first_days(symbols, missing, history.axis),
         "known_ahead": _days_by_symbol(symbols, ahead),
@@ -289,12 +295,12 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
     }
 
 
-def _first_quarantined(quarantine: Quarantine) -> tuple[list[dict[str, str]], int]:
+def _first_quarantined(quarantine: Quarantine, *, within: bool) -> tuple[list[dict[str, str]], int]:
     """The first bars in quarantine, and how many rows they are: a contradicted one once, with its contents."""
     again = quarantine["rule"].eq(_DUPLICATE) & quarantine.duplicated(["symbol", "session", "rule"])
     number = (~again).cumsum()
     rows = quarantine.loc[number <= _MOST_ROWS, list(_FACTS)].astype("str")
-    rows["session"] = rows["session"].str.slice(0, 10)
+    rows["session"] = [session_name(session, within=within) for session in quarantine.loc[rows.index, "session"]]
     bars = []
     for _, contents in rows.groupby(number, sort=False):
         bar = {str(name): str(value) for name, value in contents.iloc[0].items()}
@@ -331,7 +337,8 @@ def _days_by_symbol(symbols: Sequence[str], days: BoolArray) -> dict[str, int]:
 def _first_days(symbols: Sequence[str], days: BoolArray, sessions: pd.DatetimeIndex) -> dict[str, str]:
     """The first marked day of each symbol that has any."""
     columns = zip(symbols, days.T, strict=True)
-    return {name: str(sessions[column.argmax()].date()) for name, column in columns if column.any()}
+    names = session_names(sessions)
+    return {name: names[column.argmax()] for name, column in columns if column.any()}
 
 
 def _label_assumed(strategy: Strategy) -> str | None:
@@ -350,8 +357,8 @@ def _label_assumed(strategy: Strategy) -> str | None:
     return "; ".join([*own_words, *assumed]) or None
 
 
-def _day(session: pd.Timestamp) -> str:
-    return "none" if pd.isna(session) else str(session.date())
+def _day(session: pd.Timestamp, *, within: bool) -> str:
+    return "none" if pd.isna(session) else session_name(session, within=within)
 
 
 def _compared(strategy: Strategy, metadata: _Metadata) -> dict[str, Any] | None:
@@ -384,8 +391,9 @@ def _late_starts(
 
     Asked for is all of the history, or, of a universe, the sessions on which the symbol was a member.
     """
+    names = session_names(sessions)
     return {
-        symbol: str(sessions[days.argmax()].date()) if days.any() else None
+        symbol: names[days.argmax()] if days.any() else None
         for symbol, days, member in zip(symbols, due.T, expected.T, strict=True)
         if member.any() and not days[member.argmax()]
     }

@@ -19,6 +19,7 @@ from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.asof.intraday_quarantine import rows_in_quarantine
 from nn_assets.operations.asof.known_details import DETAILS_QUARANTINE, details_left_out, quarantine_text
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.asof.trading_halts import halts_in_words
@@ -216,7 +217,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "last_session": str(facts.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "gate": _gate(ledger, strategy.name, publication),
-        "quarantined": None if publication is None else publication.quarantined,
+        "quarantined": None if publication is None else rows_in_quarantine(facts.stores, strategy, publication),
         **_left_out_details(facts.stores, strategy.name, publication),
         "notices": None if publication is None else len(publication.details.get("notices", ())),
         **({} if strategy.halts is None else {"halted": _halted_symbols(facts)}),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import FORECASTS as FORECAST_ROWS
-from nn_assets.contracts import INTRADAY_BARS, empty, framed, validate
+from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, empty, framed, validate
 from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import (
     ActionVersions,
@@ -56,12 +56,12 @@ from nn_assets.operations.asof.stored import (
     with_contradictions,
 )
 from nn_assets.operations.asof.universe import UNIVERSE
-from nn_assets.operations.clock import as_of_sessions, now_utc
+from nn_assets.operations.clock import as_of_sessions, now_utc, seen_until
 from nn_assets.operations.exported_names import LEDGER_TABLES
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
-from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.operations.intake.intraday import RAW_INTRADAY, cleaned_intraday, published_intraday
 from nn_assets.operations.ranges import ranges_on
 from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
@@ -268,6 +268,10 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> Quarantine:
     # From the raw bars, so that what made the gate halt can be read although nothing was published.
     market = history.strategy.market
     as_of = now_utc() if moment is None else moment
+    intraday = cleaned_intraday(history, seen_until(market, history.last_session, as_of) if moment is None else as_of)
+    of_intraday = empty(QUARANTINE) if intraday is None else intraday.quarantine
+    if len(of_intraday) and not history.stores.lake.segments(history.strategy.name, RAW_BARS):
+        return of_intraday  # their gate refused them, so that no daily bar was ever made
     versions = known_bars(history.stored_versions, as_of)
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
@@ -278,7 +282,8 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> Quarantine:
     of_bars = clean(bars, market.calendar, *judged_by).quarantine
     of_details = details_left_out(history.stores, history.strategy.name, of_bars)
     left_out = of_details[of_details["known_at"] <= as_of]
-    return pd.concat([of_bars, left_out], ignore_index=True) if len(left_out) else of_bars
+    beside = [rows for rows in (left_out, of_intraday) if len(rows)]
+    return pd.concat([of_bars, *beside], ignore_index=True) if beside else of_bars
 
 
 def _notices(history: History, _moment: pd.Timestamp | None) -> Notices:

@@ -26,6 +26,7 @@ from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.calendar.sessions import ends_of_sessions
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
+from nn_assets.operations.asof.intraday_quarantine import with_intraday_quarantine
 from nn_assets.operations.asof.known_details import details_left_out, quarantine_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
@@ -401,6 +402,7 @@ def study_sheet(history: History) -> StudyPage:
         state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
     quarantine = history.stores.publications.quarantine(publication)
     of_details = details_left_out(history.stores, strategy.name, quarantine)
+    quarantine = with_intraday_quarantine(history.stores, strategy, quarantine)
     return StudyPage(
         name=strategy.name,
         description=strategy.description,

@@ -118,7 +118,7 @@ def validate_overview(overview: Overview, settings: GateSettings) -> tuple[Suite
 def _counted(result: SuiteResult, sessions: pd.DataFrame) -> SuiteResult:
     """Sessions of too few or too many bars, each with how many it has of how many are usual."""
     counts = {row.session: f"{row.bars:,} of {row.usual_bars:,g} bars" for row in sessions.itertuples()}
-    named = [day for line in result.violations if (day := line.partition(":")[0]) in counts]
+    named = [day for line in result.violations if (day := line.partition(": ")[0]) in counts]
     lines = tuple(f"{day}: {result.title}, {counts[day]}" for day in named)
     detail = f"{result.detail}: {', '.join(first_of([f'{day} {counts[day]}' for day in named]))}"
     return replace(result, detail=detail, violations=lines)

@@ -21,6 +21,7 @@ from nn_assets.errors import GateHalted, first_of
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
 from nn_assets.market.quality.notices import COPIED_SESSION, Notice
+from nn_assets.market.quality.session_names import begin_within_days, session_name, session_names
 from nn_assets.settings import GateSettings
 
 _NO_HALTS: Mapping[str, BoolArray] = MappingProxyType({})
@@ -288,8 +289,7 @@ def _following(
 
 
 def _schema(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> GateCheck:
-    within = bool((sessions.normalize() != sessions).any())  # a strategy that decides within the session
-    breaches = violations(bars, BARS.within_sessions() if within else BARS)
+    breaches = violations(bars, BARS.within_sessions() if begin_within_days(sessions) else BARS)
     lines = tuple(
         f"{breach.symbol or 'all'} {breach.session or 'all'}: {breach.rule}, {breach.column} {breach.value}"
         for breach in breaches
@@ -331,9 +331,12 @@ def _missing_symbols(
     missing = [symbol for symbol in expected if symbol not in fresh]
     share = len(missing) / len(expected) if expected else float(not halted)
     faults = _faults_of(quarantine, sessions[-1])
+    within = begin_within_days(sessions)
+    newest = session_name(sessions[-1], within=within)
     lines = tuple(
-        f"{symbol} {sessions[-1].date()}: missing_symbols, last clean bar "
-        f"{last_seen[symbol].date() if symbol in last_seen.index else 'never'}{faults.get(symbol, '')}"
+        f"{symbol} {newest}: missing_symbols, last clean bar "
+        f"{session_name(last_seen[symbol], within=within) if symbol in last_seen.index else 'never'}"
+        f"{faults.get(symbol, '')}"
         for symbol in missing
     )
     limit = settings.max_missing_symbols_fraction
@@ -405,8 +408,9 @@ def _missing_sessions(
     check = _absent_check(int(absent.sum()), int(due.sum()), settings)
     if check.passed:
         return check
+    names = session_names(sessions)
     lines = tuple(
-        f"{expected[symbol]} {sessions[session].date()}: missing_sessions, no bar that is known"
+        f"{expected[symbol]} {names[session]}: missing_sessions, no bar that is known"
         for session, symbol in np.argwhere(absent)
     )
     return replace(check, violations=lines)
@@ -420,15 +424,17 @@ def _absent_check(absent: int, due: int, settings: GateSettings) -> GateCheck:
 
 def _freshness(last_seen: pd.Series, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
     """Sessions between the newest clean bar of any symbol and the session expected."""
-    awaited, limit = sessions[-1], settings.max_stale_sessions
+    within, limit = begin_within_days(sessions), settings.max_stale_sessions
+    awaited = session_name(sessions[-1], within=within)
     if last_seen.empty:
-        line = f"all {awaited.date()}: freshness, no clean bar"
+        line = f"all {awaited}: freshness, no clean bar"
         return GateCheck("freshness", passed=False, detail="there is no clean bar", violations=(line,))
-    newest = last_seen.max()
-    behind = len(sessions) - int(sessions.searchsorted(newest, side="right"))
-    detail = f"newest clean bar {newest.date()}, {behind} sessions behind {awaited.date()}, limit {limit}"
+    last = last_seen.max()
+    newest = session_name(last, within=within)
+    behind = len(sessions) - int(sessions.searchsorted(last, side="right"))
+    detail = f"newest clean bar {newest}, {behind} {'bars' if within else 'sessions'} behind {awaited}, limit {limit}"
     passed = behind <= limit
-    lines = () if passed else (f"all {awaited.date()}: freshness, newest {newest.date()}",)
+    lines = () if passed else (f"all {awaited}: freshness, newest {newest}",)
     return GateCheck("freshness", passed, detail, lines)
 
 
@@ -465,8 +471,9 @@ def _stale_feed(
         reason = "nothing to compare: no symbol has a bar of the newest session and of the one before"
         return GateCheck("stale_feed", passed=False, detail=reason, violations=(), blocking=False)
     share, limit = float(repeats.mean()), settings.max_repeated_bars_fraction
+    last = session_name(sessions[-1], within=begin_within_days(sessions))
     lines = tuple(
-        f"{symbol} {sessions[-1].date()}: stale_feed, close {close:g} and all else as the session before"
+        f"{symbol} {last}: stale_feed, close {close:g} and all else as the session before"
         for symbol, close in zip(both[repeats], newest.loc[both, "close"][repeats], strict=True)
     )
     detail = f"{len(lines)} of {len(both)} newest bars ({share:.1%}) repeat the bar before, limit {limit:.1%}"

@@ -33,12 +33,12 @@ _ROUNDING = 1e-9
 class Notice:
     """What a person should judge: a stretch of one symbol, of many or of all (``symbol`` then says so in words).
 
-    ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the
-    factor between two closes, net of stated splits, for ``unexplained_factor``, the share of sessions whose open
-    repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
+    ``value`` is the close's log return, net of actions, for ``unexplained_jump`` and ``possible_split``, the factor
+    between two closes, net of stated splits, for ``unexplained_factor``, the share of sessions whose open repeats the
+    previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
     ``odd_session``, basis points between two sources for ``odd_print_elsewhere``, usual ranges for ``displaced_bar``,
-    how many bars for ``known_in_the_future``, one close over another for the rules of ``suspicions.py``, and NaN
-    where the rule has no number (``possible_copy``).
+    how many bars for ``known_in_the_future`` and ``price_stood_still``, one close over another for the rules of
+    ``suspicions.py``, and NaN where the rule has no number (``possible_copy``).
     """
 
     rule: str

@@ -16,6 +16,7 @@ from nn_assets.arrays import BoolArray, FloatArray, IntArray, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars, Quarantine
 from nn_assets.market.facts.rows import in_first_shares
 from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.session_names import session_names
 
 RECENT_SESSIONS, TRAILING_SESSIONS = 20, 252
 _FEWEST = 10  # values that a recent figure needs; the year before needs six times as many
@@ -170,7 +171,7 @@ def _by_symbol(
     session_index = np.arange(len(sessions))[:, None]
     due = (expected & (session_index >= delivered)).sum(axis=0)
     nothing = np.where(expected.any(axis=0), 0.0, 1.0)  # lacks nothing where nothing was asked for
-    days = [str(day.date()) for day in sessions]
+    days = session_names(sessions)
     return pd.DataFrame(
         {
             "symbol": names,
@@ -216,10 +217,11 @@ def _by_session(sessions: pd.DatetimeIndex, row: IntArray) -> pd.DataFrame:
         np.median(counts[max(index - TRAILING_SESSIONS, 0) : index]) if index else counts[index] for index in recent
     ]
     bars = counts[list(recent)]
+    named = session_names(sessions)
     share = np.divide(bars, usual, out=np.ones(len(bars)), where=np.array(usual) > 0.0)
     return pd.DataFrame(
         {
-            "session": [str(sessions[index].date()) for index in recent],
+            "session": [named[index] for index in recent],
             "bars": bars.astype(np.int64),
             "usual_bars": usual,
             "share": share,

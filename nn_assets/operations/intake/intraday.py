@@ -24,8 +24,10 @@ from nn_assets.market.facts.intraday import (
 from nn_assets.market.quality.gate import GateReport
 from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_intraday, inspect_intraday
 from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.still_prices import still_price_notices
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.halts import INTRADAY_GATE
+from nn_assets.operations.asof.intraday_quarantine import intraday_publications
 from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of, with_contradictions
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
@@ -45,6 +47,7 @@ __all__ = [
     "AuditedIntraday",
     "PublishedIntraday",
     "audit_intraday",
+    "cleaned_intraday",
     "ingest_intraday",
     "intraday_notices",
     "publish_intraday",
@@ -69,8 +72,7 @@ def _settings(history: History) -> IntradaySettings:
 
 
 def _published_as(history: History) -> str:
-    """Name of the publications of intraday bars; no strategy's, since those hold no point."""
-    return f"{history.strategy.name}.intraday"
+    return intraday_publications(history.strategy.name)
 
 
 def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int, int]:
@@ -125,22 +127,35 @@ def audit_intraday(history: History) -> AuditedIntraday:
     strategy, settings = history.strategy, _settings(history)
     market = strategy.market
     seen_at = seen_until(market, history.last_session, now_utc())
-    versions = _versions(history)
-    known_versions = intraday_as_of(first_known(versions) if settings.decisions else versions, seen_at)
-    if known_versions.empty:
+    cleaned = cleaned_intraday(history, seen_at)
+    if cleaned is None:
         raise PublicationError(
             expected=f"intraday bars from {market.history_starts} to {history.last_session.date()}",
             found="none stored",
             remedy=f"deliver bars of these sessions, then nn-assets check --strategy {strategy.name}",
             strategy=strategy.name,
         )
+    report = inspect_intraday(cleaned, market.symbols, settings, strategy.gate)
+    return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))
+
+
+def cleaned_intraday(history: History, seen_at: pd.Timestamp) -> CleanedIntraday | None:
+    """Judge the intraday bars as they were known at a moment; None where none was, or the strategy has none.
+
+    Decisions within the session read each bar as it was known first.
+    """
+    strategy, settings = history.strategy, history.strategy.intraday
+    if settings is None:
+        return None
+    versions = _versions(history)
+    known_versions = intraday_as_of(first_known(versions) if settings.decisions else versions, seen_at)
+    if known_versions.empty:
+        return None
     known_versions = with_contradictions(
         history.stores, strategy.name, RAW_INTRADAY, INTRADAY_FACTS, known_versions, versions
     )
-    judged_by = market.calendar, settings, strategy.cleaning
-    cleaned = clean_intraday(known_versions, *judged_by, seen_at=seen_at, halts=history.halt_versions)
-    report = inspect_intraday(cleaned, market.symbols, settings, strategy.gate)
-    return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))
+    judged_by = strategy.market.calendar, settings, strategy.cleaning
+    return clean_intraday(known_versions, *judged_by, seen_at=seen_at, halts=history.halt_versions)
 
 
 def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) -> Publication:
@@ -187,9 +202,10 @@ def published_intraday(history: History, last: pd.Timestamp | None = None) -> In
 
 
 def intraday_notices(history: History) -> list[Notice]:
-    """Sessions of the intraday bars in force that made no daily bar; none without such bars.
+    """Sessions of the intraday bars in force that made no daily bar, and prices that never move.
 
-    The value is the share of the bars due that came.
+    None without such bars. The value of the former is the share of the bars due that came. The latter are asked of a
+    strategy that decides within the session: daily bars have a rule of their own.
     """
     if history.strategy.intraday is None:
         return []
@@ -198,7 +214,8 @@ def intraday_notices(history: History) -> list[Notice]:
         return []
     bars = history.stores.publications.bars(publication)
     left_out = session_bars(bars, history.strategy.market.calendar, _settings(history)).left_out
-    return [
+    still = still_price_notices(bars) if history.strategy.decisions else []
+    return still + [
         Notice(
             row.rule,
             row.symbol,
