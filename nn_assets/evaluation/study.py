@@ -109,6 +109,7 @@ class Terms:
     record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
     this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why. Up to
     ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
+    ``decisions_per_day`` are those of a usual day, where the strategy decides within the session.
     """
 
     trials: int
@@ -117,6 +118,7 @@ class Terms:
     looks: Sequence[Look] = ()
     released: Mapping[str, str] = field(default_factory=dict)
     in_sample_until: pd.Timestamp | None = None
+    decisions_per_day: int | None = None
 
 
 @dataclass(frozen=True)
@@ -319,7 +321,14 @@ def judge_figures(
         others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, judged_looks))]
         before = sorted([*others, *taken], key=lambda look: look.month)
         if figures.volatility is None:
-            new_verdict = verdict(figures, before, month, estimator=estimator, released=terms.released)
+            new_verdict = verdict(
+                figures,
+                before,
+                month,
+                estimator=estimator,
+                released=terms.released,
+                decisions_per_day=terms.decisions_per_day,
+            )
         else:
             new_verdict = volatility_verdict(figures, before, month, estimator=estimator)
         if terms.in_sample_until is not None:

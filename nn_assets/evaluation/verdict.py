@@ -91,7 +91,8 @@ class Verdict:
     ``sessions_needed`` is set where the record cannot tell and more of it would; ``interval_low`` and ``_high`` are
     the values of the statistic that no look has ruled out, together at 95% on each side. ``unreleased_alarms`` has the
     leak alarms by name; ``released`` has a sentence for each that a person released. ``comparison`` says how forecasts
-    of a volatility compare with the simple ones, which is then the phrase.
+    of a volatility compare with the simple ones, which is then the phrase. ``decisions_per_day`` is set where each
+    "session" of the record is a decision within the session: those of a usual day.
     """
 
     kind: Kind
@@ -109,18 +110,28 @@ class Verdict:
     unreleased_alarms: Mapping[str, str] = field(default_factory=dict)
     released: tuple[str, ...] = ()
     comparison: str = ""
+    decisions_per_day: int | None = None
 
     @property
     def phrase(self) -> str:
-        """The verdict as it is printed: 'cannot tell: 412 more sessions needed'."""
+        """The verdict as it is printed: 'cannot tell: 412 more sessions needed', within the session in days too."""
         if self.comparison:
             return self.comparison
         if self.sessions_needed is not None:
-            return f"{self.kind}: {self.sessions_needed:,} more sessions needed"
+            needed = f"{self.kind}: {self.sessions_needed:,} more {_counted(self.decisions_per_day)}"
+            if not self.decisions_per_day:
+                return f"{needed} needed"
+            days = max(round(self.sessions_needed / self.decisions_per_day), 1)
+            return f"{needed} (about {days:,} day{'s' * (days != 1)}) needed"
         if self.kind != "cannot tell" or self.look is None:
             return self.kind
         ends = [f"{end:.3f}" if end is not None else "unknown" for end in (self.interval_low, self.interval_high)]
         return f"{self.kind}: planned sample spent, {self.statistic} within {ends[0]} to {ends[1]}"
+
+
+def _counted(decisions_per_day: int | None) -> str:
+    """What the rows of a record are called."""
+    return "decisions" if decisions_per_day else "sessions"
 
 
 NOT_A_LOOK = Verdict(
@@ -183,6 +194,7 @@ def verdict(
     trials: int | None = None,
     estimator: str = TRADED,
     released: Mapping[str, str] | None = None,
+    decisions_per_day: int | None = None,
 ) -> Verdict:
     """Judge an estimator's out-of-sample record at a look.
 
@@ -216,6 +228,8 @@ def verdict(
         Whose figures are judged.
     released : mapping, optional
         By the name of a leak alarm, who released it, when and why.
+    decisions_per_day : int, optional
+        Of a strategy that decides within the session, in whose record every decision counts as a session.
 
     Returns
     -------
@@ -226,7 +240,7 @@ def verdict(
     The bounds are repeated confidence intervals: Jennison and Turnbull (1989), JRSS B 51. An earlier look's bound
     holds as long as the present estimate does not contradict it.
     """
-    return _Judge(figures, before, month, trials, estimator, released or {}).verdict()
+    return _Judge(figures, before, month, trials, estimator, released or {}, decisions_per_day).verdict()
 
 
 def _earlier_alarms(before: Sequence[Look], others: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -250,7 +264,9 @@ class _Judge:
         trials: int | None,
         estimator: str,
         released: Mapping[str, str],
+        decisions_per_day: int | None,
     ) -> None:
+        self.decisions_per_day, self.counted = decisions_per_day, _counted(decisions_per_day)
         self.figures, self.released = figures, released
         self.unreleased = {alarm.name: str(alarm) for alarm in figures.alarms if alarm.name not in released}
         self.earlier_alarms = _earlier_alarms(before, {*released, *self.unreleased})
@@ -289,9 +305,9 @@ class _Judge:
         if self.unreleased or self.earlier_alarms:
             return self._alarmed()
         if self.look.estimate is None:
-            return self._short("no session has both a forecast and a realised label")
+            return self._short(f"no {self.counted[:-1]} has both a forecast and a realised label")
         if not self.look.decides:
-            had = f"{self.look.sessions} sessions have both a forecast and a realised label"
+            had = f"{self.look.sessions} {self.counted} have both a forecast and a realised label"
             return self._short(f"{had}; {MINIMUM_SESSIONS} are the least")
         if self.look.standard_error is None:
             test = self._test()
@@ -328,7 +344,7 @@ class _Judge:
         asks = f"requires p below {least:.2g}" if least >= _NEXT_TO_NOTHING else "has next to no error left to spend"
         test, adjusted = self._test(), self._adjusted()
         return (
-            f"out-of-sample {self.statistic} {test.estimate:.4f} over {test.sessions:,} sessions, "
+            f"out-of-sample {self.statistic} {test.estimate:.4f} over {test.sessions:,} {self.counted}, "
             f"t = {test.t_statistic:.2f}, one-sided p = {adjusted:.3f}, adjusted for {tried}; "
             f"{look} {asks}"
         )
@@ -364,7 +380,7 @@ class _Judge:
         needed = self._needed(self.look.standard_error * math.sqrt(self.look.sessions)) - self.look.sessions
         if needed > 0:
             return self._conclude("cannot tell", f"{self._measured()}; {held}", needed)
-        spent = "the record has the sessions that it needs at 80% power"
+        spent = f"the record has the {self.counted} that it needs at 80% power"
         return self._conclude("cannot tell", f"{self._measured()}; {held}, and {spent}")
 
     def _short(self, why: str) -> Verdict:
@@ -416,6 +432,7 @@ class _Judge:
             smallest_effect_derivation=effect.derivation,
             unreleased_alarms={**earlier, **self.unreleased},
             released=tuple(f"{ringing.get(name, name)} ({release})" for name, release in self.released.items()),
+            decisions_per_day=self.decisions_per_day,
         )
 
     def _allows(self, kind: Kind) -> bool:

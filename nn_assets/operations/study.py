@@ -32,7 +32,7 @@ from nn_assets.evaluation.volatility_study import run_volatility_study
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.refits import used_rows
-from nn_assets.market.calendar.sessions import next_session
+from nn_assets.market.calendar.sessions import bars_of_session, next_session
 from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
@@ -304,6 +304,7 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         looks=looks,
         released=released_alarms(ledger, ground),
         in_sample_until=in_sample_until(ledger, strategy),
+        decisions_per_day=None if strategy.decisions is None else bars_of_session(strategy.market.calendar),
     )
 
 

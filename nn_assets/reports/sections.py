@@ -129,7 +129,9 @@ def _regimes(page: StudyPage) -> Contents:
     header, regimes = regime_table(page.figures)
     unknown = sessions_of(page.figures.regimes.get("unknown", {}))
     sessions = RegimeParameters().tercile_sessions
-    return {"regime_header": header, "regimes": regimes, "unknown": unknown, "needed": sessions} if regimes else None
+    counted, of_rules = ("decision", "days") if page.verdict.decisions_per_day else ("session", "sessions")
+    values = {"unknown": unknown, "counted": counted, "needed": f"{sessions} {of_rules}"}
+    return {"regime_header": header, "regimes": regimes} | values if regimes else None
 
 
 def _shift(page: StudyPage) -> Contents:

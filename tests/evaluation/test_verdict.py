@@ -465,3 +465,13 @@ def test_two_looks_that_measured_a_hair_apart_are_two() -> None:
 def test_a_long_record_that_does_not_vary_asks_for_more_sessions_never_for_fewer() -> None:
     still = MeanTest(0.05, None, None, None, None, 100_000, "it is the same in every session: nothing varies")
     assert verdict(_figures(still)).sessions_needed == 1
+
+
+def test_within_the_session_the_reason_counts_decisions() -> None:
+    figures = _figures(_test(0.01, 1.0, sessions=400))
+    per_session, per_decision = verdict(figures), verdict(figures, decisions_per_day=288)
+    assert per_decision.reason == per_session.reason.replace("sessions", "decisions")
+    assert per_decision.phrase.startswith(f"cannot tell: {per_session.sessions_needed:,} more decisions (about ")
+    assert replace(per_decision, decisions_per_day=None, reason=per_session.reason) == per_session
+    judged = judge_figures({"2024-02": figures}, Terms(trials=1, first_look="2024-02", decisions_per_day=288))
+    assert judged[0].verdict.decisions_per_day == 288
