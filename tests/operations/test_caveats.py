@@ -16,7 +16,7 @@ def test_an_ensemble_of_fewer_than_five_members_is_warned_of(members: int, warne
 
 
 @pytest.mark.parametrize(
-    ("baselines", "named", "told"),
+    ("baselines", "named", "pronoun"),
     [
         ((), "the linear model and boosting", "them"),
         (("linear",), "boosting", "it"),
@@ -26,7 +26,7 @@ def test_an_ensemble_of_fewer_than_five_members_is_warned_of(members: int, warne
     ],
 )
 def test_a_simple_estimator_that_is_left_out_is_named_by_every_report(
-    baselines: tuple[str, ...], named: str | None, told: str
+    baselines: tuple[str, ...], named: str | None, pronoun: str
 ) -> None:
     strategy = tiny_strategy(baselines=baselines)
     said = left_out_beside(strategy)
@@ -36,7 +36,7 @@ def test_a_simple_estimator_that_is_left_out_is_named_by_every_report(
         return
     assert said is not None
     assert said.startswith(
-        f"learning.baselines leaves out {named}: a study does not judge the network beside {told}, and cannot tell"
+        f"learning.baselines leaves out {named}: a study does not judge the network beside {pronoun}, and cannot tell"
     )
     assert caveats_of(strategy).count(said) == 1
 

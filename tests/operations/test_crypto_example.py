@@ -111,6 +111,16 @@ def test_the_books_of_a_comparison_count_the_sessions_that_the_study_counts(
     ]
 
 
+@pytest.mark.full
+def test_a_network_without_simple_ones_beside_it_is_studied_and_its_page_says_so(crypto_data: Path, home: Path) -> None:
+    result = studied(home, crypto_data, learning={**SMALL["learning"], "baselines": [], "residual": False})
+    assert list(result.study.figures.total) == ["network", "buy_and_hold"]
+    with open_history(find_strategy(NAME).strategy) as history:
+        keep_study(history, result, study_plots(result))
+        page = write_study_page(history).read_text(encoding="utf-8")
+    assert "learning.baselines leaves out the linear model and boosting: a study does not judge the network" in page
+
+
 def closes_of(data: Path) -> pd.DataFrame:
     """Closes by bar and pair, read by hand."""
     frames = {name: pd.read_feather(data / f"{name}-5m.feather").set_index("date")["close"] for name in PAIRS}
