@@ -84,7 +84,6 @@ class _Judged:
     notices: Sequence[str]
     noticed_by_rule: Mapping[str, int]
     possible_copies: Mapping[str, int] = field(default_factory=dict)  # bars by session
-    all_quarantined: str = "nn-assets export quarantine"  # what gives every row in quarantine
 
     @classmethod
     def published(cls, history: History, publication: Publication) -> Self:
@@ -105,10 +104,9 @@ class _Judged:
 
     @classmethod
     def of_refused_intraday(cls, audited: AuditedIntraday, strategy: Strategy) -> Self:
-        named = f"nn-assets check --strategy {strategy.name} --json"  # as violations of the gate
         daily = audited.sessions.bars
         bars = daily.assign(known_at=as_of_sessions(strategy.market, daily["session"]))
-        return cls(bars, audited.cleaned.quarantine, [], {}, all_quarantined=named)
+        return cls(bars, audited.cleaned.quarantine, [], {})
 
 
 def check_data(name: str, *, whole: bool = False) -> dict[str, Any]:
@@ -289,7 +287,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
             "by_rule": {rule: int(rows) for rule, rows in quarantine["rule"].value_counts().items()},
             "first": first,
             "rows_shown": rows_shown,
-            "all": judged.all_quarantined,
+            "all": "nn-assets export quarantine",
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }

@@ -18,6 +18,7 @@ from nn_assets.market.calendar.sessions import days_of_bars, decides_within, is_
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
 from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
+from nn_assets.operations.asof.halts import INTRADAY_GATE
 from nn_assets.operations.asof.models import models_in_force, require_models
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.bar_faults import lacking
@@ -200,7 +201,8 @@ def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) ->
     """The answer with what was taken in, and a line of its own for it and for rows left out."""
     raw, published = metadata["raw_bars"], metadata["validated_bars"]
     rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
-    quarantined, left_out = int(published["quarantined"]), raw.get("left_out")
+    within = metadata.get(INTRADAY_GATE, {}).get("quarantined", 0)
+    quarantined, left_out = int(published["quarantined"]) + int(within), raw.get("left_out")
     stands, others = answer["text"].split("\n", maxsplit=1)
     restated = list(raw.get("restated", ()))
     data = f"data: {row_counts_text(rows)}, {quarantined:,} in quarantine"

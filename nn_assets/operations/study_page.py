@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import Quarantine
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.estimators import TRADED
@@ -379,6 +380,15 @@ def _kept(history: History) -> dict[str, Any]:
     return kept
 
 
+def _set_aside(history: History, publication: Publication) -> tuple[Quarantine, str]:
+    """All rows in quarantine, bars within the session and details of bars included, and in words how many they are."""
+    of_daily = history.stores.publications.quarantine(publication)
+    of_details = details_left_out(history.stores, history.strategy.name, of_daily)
+    of_bars = with_intraday_quarantine(history.stores, history.strategy, of_daily)
+    both = pd.concat([of_bars, of_details], ignore_index=True) if len(of_details) else of_bars
+    return both, quarantine_text(len(of_bars), len(of_details))
+
+
 def study_sheet(history: History) -> StudyPage:
     """The tear sheet of the study kept last, with the positions decided last where there are any.
 
@@ -400,9 +410,7 @@ def study_sheet(history: History) -> StudyPage:
         drift = ledger.read("drift", strategy.name, decided, decided)
         trading = ledger.latest("trading_states", strategy.name)
         state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
-    quarantine = history.stores.publications.quarantine(publication)
-    of_details = details_left_out(history.stores, strategy.name, quarantine)
-    quarantine = with_intraday_quarantine(history.stores, strategy, quarantine)
+    quarantine, rows_shown = _set_aside(history, publication)
     return StudyPage(
         name=strategy.name,
         description=strategy.description,
@@ -412,7 +420,7 @@ def study_sheet(history: History) -> StudyPage:
         horizon=strategy.horizon_text,
         facts=[
             *((name, value) for name, value in kept["facts"]),
-            ("Rows in quarantine", quarantine_text(len(quarantine), len(of_details))),
+            ("Rows in quarantine", rows_shown),
         ],
         was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
         left_out=tuple(kept.get("left_out", ())),
@@ -429,7 +437,7 @@ def study_sheet(history: History) -> StudyPage:
         headline=stands,
         trading_state=state,
         trading_reasons=reasons,
-        quarantine=pd.concat([quarantine, of_details], ignore_index=True) if len(of_details) else quarantine,
+        quarantine=quarantine,
         notices=_data_notices(publication),
         provenance={
             "Data": publication.content_hash,

@@ -16,6 +16,7 @@ from nn_assets.market.quality.still_prices import still_price_notices
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars
+from nn_assets.operations.study_page import _set_aside
 from tests.operations import within_the_session as intraday
 from tests.orchestration.conftest import living_in, strategy_of
 
@@ -49,10 +50,11 @@ def test_check_names_rule_symbol_and_moment_of_a_bar_in_quarantine(checked: dict
     assert checked["intraday"]["missing_bars"] == 1
 
 
-def test_an_export_and_status_have_the_bar_in_quarantine(checked: dict[str, Any]) -> None:
+def test_an_export_the_page_and_status_have_the_bar_in_quarantine(checked: dict[str, Any]) -> None:
     with open_history(strategy_of(intraday.NAME)) as history:
         rows = read_exported(history, "quarantine", None, None, None)
         known = read_exported(history, "quarantine", None, None, FAULTY + pd.Timedelta(hours=1, seconds=5))
+        on_page, shown = _set_aside(history, history.covering(None))
         before = read_exported(history, "quarantine", None, None, FAULTY)
     validate(rows, QUARANTINE.within_sessions())
     (row,) = rows.to_dict("records")
@@ -61,6 +63,8 @@ def test_an_export_and_status_have_the_bar_in_quarantine(checked: dict[str, Any]
     assert row["session"] == FAULTY.tz_localize(None)
     pd.testing.assert_frame_equal(known, rows)
     assert before.empty  # it was not known yet
+    assert shown == "1"  # as the study's page has it
+    pd.testing.assert_frame_equal(on_page, rows)
     assert report(intraday.NAME)["strategies"][intraday.NAME]["quarantined"] == 1
 
 

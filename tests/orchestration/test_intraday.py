@@ -21,6 +21,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.operations.asof.halts import gate_passes
 from nn_assets.operations.catalog import folder_of
+from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import intraday, published
 from nn_assets.operations.intake.bars import ingest_bars
@@ -282,7 +283,9 @@ def test_a_first_delivery_that_their_gate_refuses_is_told_with_every_row(home) -
     assert result["symbols"] == ["BBB"]
     assert result["quarantine"]["by_rule"] == {"non_positive_price": len(faulty)}
     assert result["late_starts"] == {}
-    assert f"and {len(faulty) - 5:,} more: nn-assets check --strategy tiny --json\n" in result["text"]
+    assert f"and {len(faulty) - 5:,} more: nn-assets export quarantine\n" in result["text"]
+    with open_history(strategy_of()) as history:
+        assert len(read_exported(history, "quarantine", None, None, None)) == len(faulty)
     failed = {check["name"]: check for check in result["gate"]["failed"]}
     assert set(failed) == {"quarantined_share", "missing_symbols"}
     assert len(failed["quarantined_share"]["violations"]) == len(faulty)  # all of them
