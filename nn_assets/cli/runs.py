@@ -363,11 +363,11 @@ def run_study(
     ending = ([f"page  {page}"] if page.is_file() else []) + [f"next  {answer['next']}"]
     if study is None:
         flat = f"{DOES_NOT_TRADE}; " * strategy.of_no_direction
-        text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {flat}{NO_MONTH_ENDED.reason}"
+        text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {_sentence(flat + NO_MONTH_ENDED.reason)}"
         answer |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}}
         return with_failed_checks(answer | {"text": "\n".join([text, *ending])}, failed)
     later = "" if study["month"] == high else ": no later month has ended"
-    conclusion = f"{study['verdict']}. {study['figures']['reason']}"
+    conclusion = f"{study['verdict']}. {_sentence(str(study['figures']['reason']))}"
     head = f"{strategy.name} {low} to {high} (verdict of {study['month']}{later}): {conclusion}"
     answer |= {
         "verdict": str(study["verdict"]),
@@ -376,6 +376,11 @@ def run_study(
         "text": "\n".join([head, *ending]),
     }
     return with_failed_checks(answer, failed)
+
+
+def _sentence(text: str) -> str:
+    """It with its first letter a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def _listed(months: list[str]) -> str:
