@@ -76,8 +76,9 @@ def volatility_verdict(
     earlier = f"; found at the look of {crossed[-1].month}" if crossed and look not in crossed else ""
     reason = (
         f"{DOES_NOT_TRADE}{good_for}; out of sample over {weakest.sessions:,} sessions, one-sided p = {adjusted:.3f} "
-        f"against the simple forecast that is beaten least surely, adjusted for {tried}; {when} requires p below {allowed:.2g}"
-        f"{earlier}; no leak alarm: accuracy, rank IC and Sharpe ratios have no meaning of a volatility"
+        f"against the simple forecast that is beaten least surely, adjusted for {tried}; {when} requires p "
+        f"below {allowed:.2g}{earlier}; no leak alarm: accuracy, rank IC and Sharpe ratios have "
+        "no meaning of a volatility"
     )
     return Verdict(
         "forecasts volatility better" if crossed else "not shown to forecast volatility better",

@@ -30,13 +30,13 @@ from nn_assets.settings.sections import (
     COMPUTES_OF_ITS_OWN,
     LABELS_OF_ITS_OWN,
     LABELS_OF_NO_DIRECTION,
-    SIZES_BY_IT,
     LABELS_OF_VALUES,
     LABELS_SIZED_PER_NAME,
     LABELS_TRADED,
     LOOKBACK_WITHIN_THE_SESSION,
     NETWORKS_OF_ITS_OWN,
     RETURNS_TO_GROUP,
+    SIZES_BY_IT,
     CleaningSettings,
     CostSettings,
     ExecutionSettings,
@@ -427,8 +427,8 @@ class Strategy(Section):
             "series of stamps: moments, since a day's value is not known before the day has ended": any(
                 series.stamps == "days" for series in self.series
             ),
-            f"portfolio.volatility left out, not {self.portfolio.volatility}, since the week and month of HAR, which the "
-            "network's too is compared with, would be 5 and 22 bars": self.portfolio.volatility != "ewma",
+            f"portfolio.volatility left out, not {self.portfolio.volatility}, since the week and month of HAR, which "
+            "the network's too is compared with, would be 5 and 22 bars": self.portfolio.volatility != "ewma",
             "no universe, whose members change by the day": self.universe is not None,
             "no halts, which are stated by the day": self.halts is not None,
             "no market.compare_with, which compares daily bars": self.market.compare_with is not None,

@@ -86,6 +86,11 @@ def test_every_bar_is_decided_and_fills_at_the_next_close(studied: StudyResult) 
     assert fills > 20
 
 
+def test_a_verdict_knows_how_many_decisions_a_day_has(studied: StudyResult) -> None:
+    """Also where no month has ended, as the page of such a record is worded by it."""
+    assert studied.last.verdict.decisions_per_day == 24
+
+
 def test_a_flat_book_holds_nothing_through_a_sessions_end(studied: StudyResult) -> None:
     replayed = studied.study.replays["network"]
     held = pd.Series(

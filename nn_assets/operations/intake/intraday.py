@@ -113,8 +113,8 @@ def _refuse_always_late(settings: IntradaySettings) -> None:
     if decisions is None or decisions.latency_budget_seconds >= lag + decisions.computing_seconds:
         return
     raise SettingsError(
-        expected=f"a budget of at least {lag + decisions.computing_seconds} seconds: the files state no known_at, so that "
-        f"every decision is sent intraday.known_at_lag_seconds {lag} and intraday.decisions.computing_seconds "
+        expected=f"a budget of at least {lag + decisions.computing_seconds} seconds: the files state no known_at, so "
+        f"that every decision is sent intraday.known_at_lag_seconds {lag} and intraday.decisions.computing_seconds "
         f"{decisions.computing_seconds} after its bar's close",
         found=f"intraday.decisions.latency_budget_seconds {decisions.latency_budget_seconds}: every decision would be "
         "late and no order sent",
