@@ -71,6 +71,7 @@ IN_DAYS = "walk_forward: {refit_every_days: 30, training_days: 90, validation_da
         (IN_DAYS, "", "walk_forward.refit_every_days 30 beside search: state search.every_days, a multiple of it"),
         (IN_DAYS, "every_days: 100, ", "search.every_days 100 must be a multiple of walk_forward.refit_every_days 30"),
         (IN_DAYS, "every_days: 90, every_months: 3, ", "search.every_months 3 .* state search.every_days"),
+        (IN_DAYS, "every_months: 3, ", "counts: state search.every_days, a multiple of it(?s:(?!.*state search))"),
         ("", "every_days: 90, ", "search.every_days 90 is not how walk_forward.refit_every_months 1 counts"),
     ],
 )

@@ -68,13 +68,19 @@ def _compared(console: Console, name: str, networks: Sequence[str], *, small: bo
     execute(strategy, TABLES, assets=("features",) if published else ())
     judged = quick(strategy) if small else strategy
     with open_history(judged) as history, history.stores.alone(name):
-        compared = compare_networks(
-            history,
-            networks,
-            f"compare-networks:{name}",
-            lambda line: console.print(f"{name}: {line}", markup=False),
-            members_replayed=not small,
-        )
+        models = history.stores.models
+        before = len(models.model_ids())
+        try:
+            compared = compare_networks(
+                history,
+                networks,
+                f"compare-networks:{name}",
+                lambda line: console.print(f"{name}: {line}", markup=False),
+                members_replayed=not small,
+            )
+        except KeyboardInterrupt as interrupt:
+            kept = len(models.model_ids()) - before
+            raise KeyboardInterrupt(f"{kept} model{'s' * (kept != 1)} kept") from interrupt
     return replace(compared, searched=strategy.search is not None)  # also where quick sizes left it out before
 
 

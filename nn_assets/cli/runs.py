@@ -37,6 +37,7 @@ from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, materialized_metadata, metadata_by_asset
 from nn_assets.settings import Strategy
+from nn_assets.settings.sections import STUDIED_AND_REPLAYED_ONLY
 from nn_assets.store.home import reports_root
 
 _Option = tuple[str, str | None]  # its name and its value
@@ -365,11 +366,12 @@ def run_study(
     ending = ([f"page  {page}"] if page.is_file() else []) + [f"next  {answer['next']}"]
     if study is None:
         flat = f"{DOES_NOT_TRADE}; " * strategy.of_no_direction
-        text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {flat}{NO_MONTH_ENDED.reason}"
+        conclusion = conclusion_of(strategy, NO_MONTH_ENDED.phrase, flat + NO_MONTH_ENDED.reason)
+        text = f"{strategy.name} {low} to {high}: {conclusion}"
         answer |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}}
         return with_failed_checks(answer | {"text": "\n".join([text, *ending])}, failed)
     later = "" if study["month"] == high else ": no later month has ended"
-    conclusion = f"{study['verdict']}. {study['figures']['reason']}"
+    conclusion = conclusion_of(strategy, str(study["verdict"]), str(study["figures"]["reason"]))
     head = f"{strategy.name} {low} to {high} (verdict of {study['month']}{later}): {conclusion}"
     answer |= {
         "verdict": str(study["verdict"]),
@@ -378,6 +380,12 @@ def run_study(
         "text": "\n".join([head, *ending]),
     }
     return with_failed_checks(answer, failed)
+
+
+def conclusion_of(strategy: Strategy, phrase: str, reason: str) -> str:
+    """A verdict and its reason, two sentences; first why no position follows where decisions are not sent."""
+    why = reason if strategy.decisions is None else f"it does not trade: {STUDIED_AND_REPLAYED_ONLY}; {reason}"
+    return f"{phrase}. {why[:1].upper()}{why[1:]}"
 
 
 def _listed(months: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +139,7 @@ def run_study(
     terms: Terms,
     tell: Progress = lambda _: None,
     played: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
 
@@ -153,6 +155,8 @@ def run_study(
     played : sequence of str, optional
         Estimators whose books are replayed, all of the strategy's when left out; of the others the forecasts alone are
         measured.
+    progress : callable
+        Hears after each round how many of all estimators' are played, and of how many.
     """
     rows, played = material.rows, estimators_of(strategy.learning.baselines) if played is None else played
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in played}
@@ -161,12 +165,14 @@ def run_study(
     regimes = np.full(len(material.sessions), "", dtype="U32")
     training_share = np.full(len(material.sessions), np.nan)
     no_markov: dict[str, str] = {}
+    counted = "sessions" if terms.decisions_per_day is None else "decisions"
+    rounds = count(1)
     for stretch in material.known():
         watch: DriftWatch | None = None
         refreshes: Callable[[int], RefreshWatch] | None = None
         for estimator, player in players.items():
-            tell(f"replaying {estimator} over {len(stretch.rows)} of {len(rows)} sessions")
-            watch = player.play(stretch, watch, refreshes)
+            tell(f"replaying {estimator} over {len(stretch.rows)} of {len(rows)} {counted}")
+            watch = player.play(stretch, watch, refreshes, lambda _: progress(next(rounds), len(rows) * len(players)))
             refreshes = refreshes or player.refresh_after
         for row in stretch.rows:
             regimes[row] = stretch.market.regimes.label(row)
@@ -214,7 +220,11 @@ class _Player:
         self._first = 0  # its first row
 
     def play(
-        self, stretch: StudyStretch, shared_watch: DriftWatch | None, refreshes: Callable[[int], RefreshWatch] | None
+        self,
+        stretch: StudyStretch,
+        shared_watch: DriftWatch | None,
+        refreshes: Callable[[int], RefreshWatch] | None,
+        progress: Callable[[int], None],
     ) -> DriftWatch:
         """Play the sessions of a stretch; its watch for drift, for the player that comes next."""
         self._first = stretch.rows[0]
@@ -238,6 +248,7 @@ class _Player:
                 latched=self._parts[-1].latched if self._parts else 0,
                 late=lambda row: late if row == stretch.rows[0] else None,
                 refreshes=refreshes,
+                progress=progress,
             )
         )
         self._before = stretch.market
@@ -314,7 +325,7 @@ def judge_figures(
     judged: list[MonthVerdict] = []
     for month, figures in figures_by_month.items():
         if month < terms.first_look:
-            judged.append(MonthVerdict(month, figures, unjudged(NOT_A_LOOK, figures), None))
+            judged.append(MonthVerdict(month, figures, unjudged(NOT_A_LOOK, figures, terms), None))
             continue
         taken = [entry.look for entry in judged if entry.look is not None]
         judged_looks = [*taken, _look(figures, month, estimator)]
@@ -339,9 +350,11 @@ def judge_figures(
     return tuple(judged)
 
 
-def unjudged(why: Verdict, figures: StudyFigures) -> Verdict:
+def unjudged(why: Verdict, figures: StudyFigures, terms: Terms) -> Verdict:
     """That nothing was judged, by what the label is judged by."""
-    return why if figures.volatility is None else without_trading(why, figures.volatility)
+    if figures.volatility is not None:
+        return without_trading(why, figures.volatility)
+    return replace(why, decisions_per_day=terms.decisions_per_day)
 
 
 def _look(figures: StudyFigures, month: str, estimator: str, *, allows_trading: bool = False) -> Look:

@@ -9,7 +9,7 @@ from nn_assets.evaluation.figure_set import LossFigures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest
 from nn_assets.evaluation.verdict import Look, Verdict, levels_of, trial_adjusted_p_value
 from nn_assets.evaluation.volatility_figures import SIMPLE_TITLES
-from nn_assets.settings.sections import NO_DIRECTION
+from nn_assets.settings.sections import NO_DIRECTION, SIZES_BY_IT
 from nn_assets.signals.volatility import first_tested
 
 DOES_NOT_TRADE = f"it does not trade: {NO_DIRECTION}"
@@ -72,11 +72,13 @@ def volatility_verdict(
     adjusted = trial_adjusted_p_value(weakest.p_value, trials)
     tried = "1 trial" if trials == 1 else f"{trials} trials"
     when = "the first look" if number == 1 else f"look {number} (the first was that of {looks[0].month})"
+    good_for = f"; {SIZES_BY_IT}" if crossed else ""
     earlier = f"; found at the look of {crossed[-1].month}" if crossed and look not in crossed else ""
     reason = (
-        f"{DOES_NOT_TRADE}; out of sample over {weakest.sessions:,} sessions, one-sided p = {adjusted:.3f} against the "
-        f"simple forecast that is beaten least surely, adjusted for {tried}; {when} requires p below {allowed:.2g}"
-        f"{earlier}; no leak alarm: accuracy, rank IC and Sharpe ratios have no meaning of a volatility"
+        f"{DOES_NOT_TRADE}{good_for}; out of sample over {weakest.sessions:,} sessions, one-sided p = {adjusted:.3f} "
+        f"against the simple forecast that is beaten least surely, adjusted for {tried}; {when} requires p "
+        f"below {allowed:.2g}{earlier}; no leak alarm: accuracy, rank IC and Sharpe ratios have "
+        "no meaning of a volatility"
     )
     return Verdict(
         "forecasts volatility better" if crossed else "not shown to forecast volatility better",

@@ -19,6 +19,7 @@ from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_forecasts
 from nn_assets.operations.models.groups import groups_by_row
+from nn_assets.operations.replay_pace import ReplayPace
 from nn_assets.settings.sections import NO_DIRECTION
 
 
@@ -65,15 +66,17 @@ def books_of(
     if history.strategy.of_no_direction:
         return dict.fromkeys(forecasts, Money(why=f"no book: {NO_DIRECTION}"))
     made = {}
+    replays = [1 + len(members) * alone for members in forecasts.values() if np.isfinite(members).any()]
+    pace = ReplayPace(tell, sum(replays))
     for name, members in forecasts.items():
         if not np.isfinite(members).any():
             made[name] = Money(why="no forecast")
             continue
         tell(f"replaying {name}" + f" and each of its {len(members)} members" * alone)
         estimator, model_ids = models[name]
-        whole = _figures(history, months, estimator, model_ids, members)
+        whole = _figures(history, months, estimator, model_ids, members, pace)
         there = [member for member in members if alone and np.isfinite(member).any()]
-        each = (_figures(history, months, estimator, model_ids, member[None]) for member in there)
+        each = (_figures(history, months, estimator, model_ids, member[None], pace) for member in there)
         known = tuple(one.sharpe_net for one in each if one.sharpe_net is not None)
         why = "" if whole.sharpe_net is not None else whole.absent.get("sharpe_net", "the book has no returns")
         made[name] = Money(whole.sharpe_net, whole.sharpe_gross, known, why)
@@ -81,14 +84,21 @@ def books_of(
 
 
 def _figures(
-    history: History, months: Sequence[str], estimator: str, model_ids: Sequence[str | None], members: FloatArray
+    history: History,
+    months: Sequence[str],
+    estimator: str,
+    model_ids: Sequence[str | None],
+    members: FloatArray,
+    pace: ReplayPace,
 ) -> Figures:
     """Figures of the book of some members together, (members, sessions, symbols)."""
     record = _record(history, estimator, model_ids, members)
     calibrated = calibrate_forecasts(history, record, [estimator])
     traded = Forecasts(record.sessions, record.symbols, {TRADED: calibrated[estimator]}, record.model_ids)
     material = _material(history, months, traded)
-    study = run_study(history.strategy, history.sessions_per_year, material, Terms(trials=1), played=(TRADED,))
+    study = run_study(
+        history.strategy, history.sessions_per_year, material, Terms(trials=1), played=(TRADED,), progress=pace
+    )
     return study.figures.total[TRADED]
 
 

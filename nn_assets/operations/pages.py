@@ -19,7 +19,6 @@ def market_label(strategy: Strategy) -> str:
     return source_member("files" if strategy.intraday is not None else strategy.source.kind).label
 
 
-_SIZES = "portfolio.volatility: network"
 LEAST_MEMBERS = 5
 """Members of an ensemble below which every report warns."""
 
@@ -65,7 +64,7 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
             "is judged by, and only what came after it counts."
         )
     if strategy.of_no_direction:
-        return (*caveats, f"The label is a volatility: nothing is traded or replayed. Use it for sizes with {_SIZES}.")
+        return (*caveats, "The label is a volatility: nothing is traded or replayed.")
     resets = strategy.portfolio.replay_reset_sessions
     label = label_kind(strategy.label)
     if label.learns == "value":

@@ -32,6 +32,7 @@ from nn_assets.operations.waiting_refresh import waits_now
 from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
+from nn_assets.settings.sections import SIZES_BY_IT
 from nn_assets.signals.novelty import DayNovelty
 from nn_assets.signals.regimes import RARE_SHARE
 from nn_assets.store.ledger.audit import broken_on_record
@@ -125,9 +126,18 @@ def headline_now(facts: StoredFacts) -> Headline:
         faults=faults,
         stopped=stopped,
         no_direction=facts.strategy.of_no_direction,
+        volatility_found=_volatility_found(facts) if facts.strategy.of_no_direction else "",
         within_the_session=facts.strategy.decisions is not None,
     )
     return headline(now)
+
+
+def _volatility_found(facts: StoredFacts) -> str:
+    """What the newest study found of forecasts of a volatility; where it is better, what they are good for."""
+    study = latest_study(facts.stores.ledger, facts.strategy)
+    if study is None:
+        return ""
+    return SIZES_BY_IT if str(study["verdict"]).startswith("forecasts ") else str(study["verdict"])
 
 
 def _decided(facts: StoredFacts) -> Situation:

@@ -56,6 +56,7 @@ from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_force_before_live, refreshed_forecasts
 from nn_assets.operations.models.stored import drift_references, load_model
 from nn_assets.operations.models.tried import STUDIED_BY
+from nn_assets.operations.replay_pace import ReplayPace
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 from nn_assets.versions import version_of
@@ -110,7 +111,9 @@ class StudyResult:
         if self.months:
             return self.months[-1]
         figures = self.study.figures
-        return MonthVerdict(str(self.study.track.months[-1]), figures, unjudged(NO_MONTH_ENDED, figures), None)
+        return MonthVerdict(
+            str(self.study.track.months[-1]), figures, unjudged(NO_MONTH_ENDED, figures, self.terms), None
+        )
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -180,13 +183,16 @@ def study_until(history: History, months: list[str], run_id: str, tell: Progress
         rows = [earlier_ground.to_row() for earlier_ground in earlier]
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=OTHER_BARS)
     terms = _terms(history, ground, judgeable or months)
-    run = run_volatility_study if strategy.of_no_direction else run_study
-    study = run(strategy, history.sessions_per_year, material, terms, tell)
+    per_year = history.sessions_per_year
+    if strategy.of_no_direction:
+        study = run_volatility_study(strategy, per_year, material, terms, tell)
+    else:
+        study = run_study(strategy, per_year, material, terms, tell, progress=ReplayPace(tell))
     put_in_force_before_live(history, refreshed, run_id)
     if not strategy.of_no_direction:
         leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
-    judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
+    judged = judge_months(strategy, per_year, study, judgeable, terms)
     result = StudyResult(study, judged, material, terms, strategy.horizon_text if strategy.horizon_in_bars else "")
     _record(history, result, ground, run_id)
     return result

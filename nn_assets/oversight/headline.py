@@ -119,6 +119,8 @@ class Situation:
         Whether every round and study is refused, or must not be started: no remedy asks for one then.
     no_direction : bool
         Whether the label is a volatility, so that nothing is ever decided.
+    volatility_found : str
+        What the newest study found of its forecasts, or what they are good for; empty without a study.
     within_the_session : bool
         Whether it decides within the session, so that nothing is ever decided live.
     """
@@ -150,6 +152,7 @@ class Situation:
     faults: tuple[Fault, ...] = ()
     stopped: bool = False
     no_direction: bool = False
+    volatility_found: str = ""
     within_the_session: bool = False
 
 
@@ -278,7 +281,9 @@ def _of_controls(situation: Situation) -> Iterator[_Cause]:
     yield from _of_switch(situation)
     yield from _of_breakers(situation)
     if situation.no_direction:
-        yield _Cause(TradingWord.DOES_NOT_TRADE, NO_DIRECTION)
+        if not any(fault.word > TradingWord.DOES_NOT_TRADE for fault in situation.faults):
+            found = situation.volatility_found
+            yield _Cause(TradingWord.DOES_NOT_TRADE, f"{NO_DIRECTION}; {found}" if found else NO_DIRECTION)
     elif situation.within_the_session:
         yield _Cause(TradingWord.DOES_NOT_TRADE, STUDIED_AND_REPLAYED_ONLY)
     elif situation.session is None:

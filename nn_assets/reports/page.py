@@ -30,7 +30,7 @@ from nn_assets.oversight.headline import Headline
 from nn_assets.reports.canvas import png_data_uri
 from nn_assets.reports.sections import SECTIONS, PageKind, section_names
 from nn_assets.reports.tables import ABSENT, day_shown
-from nn_assets.settings.sections import NO_DIRECTION
+from nn_assets.settings.sections import NO_DIRECTION, SIZES_BY_IT
 
 _FAILED = "<h3>{{ name | replace('_', ' ') | sentence }}</h3>\n<p>This section of a plug-in failed: {{ error }}</p>"
 _WITH_CENTS = 100.0  # dollars below which cents are shown
@@ -41,7 +41,7 @@ _PLAIN = {
     "signal found": "The network predicts better than chance, but it is not shown to pay after costs.",
     "no edge found": "Nothing here beats chance by enough to trade on.",
     "forecasts volatility better": "The network forecasts volatility better than each of the simple forecasts. It does "
-    f"not trade: {NO_DIRECTION}.",
+    f"not trade: {NO_DIRECTION}; {SIZES_BY_IT}.",
     "not shown to forecast volatility better": "The network is not shown to forecast volatility better than each of "
     f"the simple forecasts. It does not trade: {NO_DIRECTION}.",
     "cannot tell": "The record holds both chance and an edge worth having: it cannot say which.",

@@ -156,7 +156,8 @@ class DecisionBarsSettings(Section):
     by then. It is closed over the last ``closing_bars`` closes, since no order takes more than its share of a bar's
     volume; what is left all the same is held, and told. An order is late that would be sent more than
     ``latency_budget_seconds`` after its bar's close: the newest datum that it rests on was known by then, and
-    ``computing_seconds`` came on top. A late decision is not sent.
+    ``computing_seconds`` came on top. A late decision is not sent. A budget that no decision can meet is refused: below
+    ``computing_seconds``, and, of files that state no known_at, below ``known_at_lag_seconds`` and those together.
     """
 
     every_bars: Count
@@ -207,6 +208,12 @@ class IntradaySettings(Section):
             raise ValueError(
                 f"intraday.decisions.latency_budget_seconds {self.decisions.latency_budget_seconds} must "
                 f"lie below the {seconds} seconds of a decision bar: its order fills at the next close"
+            )
+        if self.decisions.latency_budget_seconds < self.decisions.computing_seconds:
+            raise ValueError(
+                f"intraday.decisions.latency_budget_seconds {self.decisions.latency_budget_seconds} lies below "
+                f"intraday.decisions.computing_seconds {self.decisions.computing_seconds}, so that every decision "
+                "would be late and no order sent: raise the budget, or state what computing takes"
             )
         return self
 

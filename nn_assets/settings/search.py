@@ -186,8 +186,13 @@ def _pace_faults(search: SearchSettings, steps: WalkForwardSettings) -> Iterator
     own, other = ("every_days", "every_months") if in_days else ("every_months", "every_days")
     every, refit_key = getattr(search, own), f"walk_forward.refit_{own}"
     refit_every = getattr(steps, f"refit_{own}")
-    if getattr(search, other) != SearchSettings.model_fields[other].default:
-        yield f"search.{other} {getattr(search, other)} is not how {refit_key} {refit_every} counts: state search.{own}"
+    stray = getattr(search, other) != SearchSettings.model_fields[other].default
+    if stray:
+        multiple = ", a multiple of it" if every is None else ""
+        found = f"search.{other} {getattr(search, other)} is not how {refit_key} {refit_every} counts"
+        yield f"{found}: state search.{own}{multiple}"
+    if every is None and stray:
+        return
     if every is None:
         yield (
             f"{refit_key} {refit_every} beside search: state search.{own}, a multiple of it: how often a search is "

@@ -66,8 +66,10 @@ LABELS_OF_ITS_OWN = MappingProxyType(
 """Labels that need no plug-in, and whether each is relative to the other names of its session."""
 LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"})
 """Those of them that no position can be taken by."""
-NO_DIRECTION = "a volatility has no direction; use it for sizes with portfolio.volatility: network"
-"""Why a strategy with one of them does not trade, and what its forecasts are good for."""
+NO_DIRECTION = "a volatility has no direction"
+"""Why a strategy with one of them does not trade."""
+SIZES_BY_IT = "a strategy whose label has one may size by such forecasts (portfolio.volatility: network)"
+"""What such forecasts are good for where they are better than the simple ones."""
 STUDIED_AND_REPLAYED_ONLY = "it decides within the session (intraday.decisions), which is studied and replayed only"
 """Why a strategy that does so does not trade."""
 LABELS_OF_VALUES = frozenset({"return_zscored", "return_zscored_relative"})

@@ -35,6 +35,7 @@ from nn_assets.settings.sections import (
     LOOKBACK_WITHIN_THE_SESSION,
     NETWORKS_OF_ITS_OWN,
     RETURNS_TO_GROUP,
+    SIZES_BY_IT,
     CleaningSettings,
     CostSettings,
     ExecutionSettings,
@@ -232,7 +233,7 @@ class Strategy(Section):
             return self
         asked = {
             "no market.live_starts: it is studied, and no session is decided by it": self.market.live_starts,
-            "portfolio.volatility left out: it sizes positions, and there are none": (
+            f"portfolio.volatility left out: it sizes positions, and there are none; {SIZES_BY_IT}": (
                 self.portfolio.volatility != "ewma"
             ),
             "trade_without_verdict: false, since there is nothing to trade": self.trade_without_verdict,
@@ -414,6 +415,8 @@ class Strategy(Section):
             "series of stamps: moments, since a day's value is not known before the day has ended": any(
                 series.stamps == "days" for series in self.series
             ),
+            f"portfolio.volatility left out, not {self.portfolio.volatility}, since the week and month of HAR, which "
+            "the network's too is compared with, would be 5 and 22 bars": self.portfolio.volatility != "ewma",
             "no universe, whose members change by the day": self.universe is not None,
             "no halts, which are stated by the day": self.halts is not None,
             "no market.compare_with, which compares daily bars": self.market.compare_with is not None,

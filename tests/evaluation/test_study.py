@@ -22,6 +22,7 @@ from nn_assets.oversight.drift import DriftReport, DriftStatistic
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
 
 FIRST, MIDDLE, LAST = 80, 110, 150
+ROUNDS_PLAYED: list[tuple[int, int]] = []  # as ``studied`` heard of them
 TERMS = Terms(trials=4, trial_sharpes=(0.01, 0.02))
 
 
@@ -51,7 +52,17 @@ def material(of: World) -> StudyMaterial:
 @pytest.fixture(scope="module")
 def studied() -> tuple[World, Study, list[str]]:
     of, heard = world(world_strategy(), 160), list[str]()
-    return of, run_study(of.strategy, 252, material(of), TERMS, heard.append), heard
+    ROUNDS_PLAYED.clear()
+    study = run_study(
+        of.strategy, 252, material(of), TERMS, heard.append, progress=lambda *counts: ROUNDS_PLAYED.append(counts)
+    )
+    return of, study, heard
+
+
+@pytest.mark.usefixtures("studied")
+def test_every_round_is_counted_among_those_of_all_estimators() -> None:
+    expected = [(played, 3 * 70) for played in range(1, 3 * 70 + 1)]
+    assert expected == ROUNDS_PLAYED
 
 
 def test_each_estimator_is_replayed_over_every_session_of_both_stretches(

@@ -163,7 +163,9 @@ def test_who_knows_the_level_is_found_and_who_says_what_was_is_not(studied) -> N
     assert verdicts["linear"].kind == verdicts["boosting"].kind == "not shown to forecast volatility better"
     assert "worse than the EWMA, worse than HAR" in verdicts["boosting"].phrase
     for one in verdicts.values():
-        assert one.reason.startswith("it does not trade: a volatility has no direction; use it for sizes with ")
+        better = one.kind == "forecasts volatility better"
+        assert one.reason.startswith("it does not trade: a volatility has no direction; ")
+        assert ("may size by such forecasts (portfolio.volatility: network)" in one.reason) == better
         assert not one.allows_trading
 
 
@@ -257,9 +259,10 @@ def test_the_page_says_it_first_and_has_no_figure_of_direction(studied) -> None:
     said = volatility_verdict(figures, month="2016-06", estimator="network")
     page = study_page(made_study_page(verdict=said, figures=figures, plots=(), left_out=()))
     assert "Forecasts volatility better than the EWMA and HAR: QLIKE" in page
-    assert (
-        "It does not trade: a volatility has no direction; use it for sizes with portfolio.volatility: network" in page
-    )
+    sizes = "a strategy whose label has one may size by such forecasts (portfolio.volatility: network)"
+    assert f"It does not trade: a volatility has no direction; {sizes}." in page
+    of_none = volatility_verdict(figures, month="2016-06", estimator="boosting")
+    assert sizes not in study_page(made_study_page(verdict=of_none, figures=figures, plots=(), left_out=()))
     assert "Losses, out of sample" in page
     for absent in ("Figures, out of sample", "Sharpe, net", ">nan<", "Leak alarm.</b>"):
         assert absent not in page
@@ -267,7 +270,10 @@ def test_the_page_says_it_first_and_has_no_figure_of_direction(studied) -> None:
 
 REFUSED = {
     "live_starts": ({"market": {"history_starts": "2014-01-02", "live_starts": "2017-01-03"}}, "no market.live_starts"),
-    "sizes": ({"portfolio": {"volatility": "har"}}, "portfolio.volatility left out: it sizes positions"),
+    "sizes": (
+        {"portfolio": {"volatility": "har"}},
+        "portfolio.volatility left out: it sizes positions, and there are none; a strategy whose label has one",
+    ),
     "without_verdict": ({"trade_without_verdict": True}, "trade_without_verdict: false"),
     "momentum": (
         {"learning": {"baselines": ["linear", "boosting", "momentum"]}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,14 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.study import StudyResult, track_frames
 from nn_assets.operations.study_page import study_and_show
-from nn_assets.oversight.headline import Situation, headline
+from nn_assets.oversight.headline import Fault, Situation, TradingWord, headline
 from nn_assets.settings import Strategy
 from tests.operations import homes
 from tests.operations.test_volatility_home import write_told_by_volume
 from tests.orchestration.conftest import living_in, strategy_of, write_strategy
 from tests.shared_homes import nothing_drawn
 
-NOT_TRADED = "a volatility has no direction; use it for sizes with portfolio.volatility: network"
+NOT_TRADED = "a volatility has no direction"
 MONTHS = homes.months_between("2014-07", "2017-06")
 
 
@@ -62,6 +63,13 @@ def write_constant(home: Path) -> None:
     )
 
 
+def _found(result: StudyResult) -> str:
+    """What the first line goes on with: advice where the forecasts are better, else what was found."""
+    verdict = result.last.verdict
+    sizes = "a strategy whose label has one may size by such forecasts (portfolio.volatility: network)"
+    return sizes if verdict.kind == "forecasts volatility better" else verdict.phrase
+
+
 def _studied(home: Path, kind: str) -> tuple[StudyResult, str]:
     _labelled(home, kind)
     with living_in(home), nothing_drawn():
@@ -70,7 +78,9 @@ def _studied(home: Path, kind: str) -> tuple[StudyResult, str]:
         homes.train(strategy, MONTHS)
         with open_history(strategy) as history:
             result, metadata = study_and_show(history, MONTHS[-1:], homes.RUN, logging.getLogger("home"))
-            assert str(headline_now(history)).startswith(f"{strategy.name} DOES NOT TRADE: {NOT_TRADED}.")
+            assert str(headline_now(history)).startswith(
+                f"{strategy.name} DOES NOT TRADE: {NOT_TRADED}; {_found(result)}."
+            )
             assert history.stores.ledger.read("looks", strategy.name)["verdict"].iloc[-1] == result.last.verdict.phrase
             kept = history.stores.ledger.read("studies", strategy.name)["figures"].iloc[-1]
         assert kept["judged_by"] == ("QLIKE" if kind == "log_realised_volatility" else "Brier score")
@@ -108,3 +118,9 @@ def test_a_live_round_is_refused_by_name_and_the_first_line_says_why() -> None:
         refuse_live(strategy)
     situation = Situation(strategy="mine", settings=strategy.portfolio, no_direction=True)
     assert str(headline(situation)) == f"mine DOES NOT TRADE: {NOT_TRADED}. No action needed."
+    found = replace(situation, volatility_found="not distinguishable from the EWMA and HAR")
+    assert f"{NOT_TRADED}; not distinguishable from the EWMA and HAR. No" in str(headline(found))
+    faulty = replace(found, faults=(Fault("quarantined bars", "mend the file", TradingWord.HALTED),))
+    assert str(headline(faulty)) == "mine HALTED: quarantined bars. A person is needed: mend the file."
+    noticed = replace(situation, faults=(Fault("an old bar", ""),))
+    assert NOT_TRADED in str(headline(noticed))

@@ -19,6 +19,7 @@ from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
+from nn_assets.operations.intake.intraday import ingest_intraday
 from nn_assets.operations.models.groups import groups_by_row, groups_of
 from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.pages import caveats_of
@@ -83,6 +84,11 @@ def test_every_bar_is_decided_and_fills_at_the_next_close(studied: StudyResult) 
             assert (np.sign(batch.price - close) == np.sign(batch.quantity)).all()  # spread and impact, either way
             assert (batch.commission_usd > 0.0).all()
     assert fills > 20
+
+
+def test_a_verdict_knows_how_many_decisions_a_day_has(studied: StudyResult) -> None:
+    """Also where no month has ended, as the page of such a record is worded by it."""
+    assert studied.last.verdict.decisions_per_day == 24
 
 
 def test_a_flat_book_holds_nothing_through_a_sessions_end(studied: StudyResult) -> None:
@@ -411,6 +417,9 @@ def test_live_rounds_within_the_session_are_refused_by_name(here: Strategy) -> N
         ("intraday.rolls_at", "17:00", "intraday.rolls_at"),
         ("intraday.decisions.latency_budget_seconds", 3600, "below the 3600 seconds"),
         ("intraday.decisions.every_bars", 13, "720 is the most"),
+        ("intraday.decisions.latency_budget_seconds", 4, "computing_seconds 5, so that every decision would be late"),
+        ("portfolio.volatility", "har", "portfolio.volatility left out, not har, since the week and month of HAR"),
+        ("portfolio.volatility", "network", "portfolio.volatility left out, not network"),
     ],
 )
 def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, key, value, words) -> None:
@@ -425,6 +434,28 @@ def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, ke
         parse_strategy(yaml.safe_dump(settings))
 
 
+def test_a_budget_that_no_decision_can_meet_is_refused_unless_the_file_says_when_bars_were_known(
+    tmp_path: Path,
+) -> None:
+    """Known 5 seconds after its end and 5 of computing: 10, beyond a budget of 8."""
+    late = HOURLY | {"decisions": {"latency_budget_seconds": 8}}
+    bars = BARS[: 5 * 24]
+    stated = bars.assign(known_at=bars["date"] + pd.Timedelta(hours=1, seconds=1))
+    for name, delivered in {"unstated": bars, "stated": stated}.items():
+        home = tmp_path / name
+        home.mkdir()
+        intraday.write(home, delivered, starts=STARTS, ends="2024-01-16", **late)
+        with living_in(home), open_history(strategy_of(intraday.NAME)) as history:
+            folder = home / "strategies"
+            if name == "stated":
+                assert ingest_intraday(history, folder)[1] == len(bars)
+                continue
+            with pytest.raises(SettingsError) as refused:
+                ingest_intraday(history, folder)
+            for key, value in {"latency_budget": 8, "known_at_lag": 5, "computing": 5}.items():
+                assert f"{key}_seconds {value}" in str(refused.value)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("edge", "overnight", "lag"), [(0.1, "held", 5), (0.1, "flat", 5), (0.0, "held", 5), (0.1, "held", 400)]
@@ -432,7 +463,8 @@ def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, ke
 def test_a_planted_edge_of_twelve_bars_is_found_and_no_other(tmp_path: Path, edge, overnight, lag) -> None:
     """Bars of five minutes, twelve names: with an edge, without one, and known later than a bar after."""
     bars = intraday.simulated_bars(STARTS, 24 * 288, edge=edge)
-    overrides = {"intraday": {"known_at_lag_seconds": lag}, "decisions": {"overnight": overnight, "closing_bars": 6}}
+    bars = bars.assign(known_at=bars["date"] + pd.Timedelta(minutes=5, seconds=lag))
+    overrides = {"decisions": {"overnight": overnight, "closing_bars": 6}}
     intraday.write(tmp_path, bars, starts=STARTS, ends=ENDS, **overrides)
     with living_in(tmp_path):
         strategy = strategy_of(intraday.NAME)

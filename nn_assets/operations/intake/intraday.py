@@ -10,7 +10,7 @@ import pandas as pd
 from nn_assets.arrays import Symbol, named_rows
 from nn_assets.contracts import INTRADAY_VERSIONS, empty
 from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
-from nn_assets.errors import PublicationError
+from nn_assets.errors import PublicationError, SettingsError
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount, stated_in
 from nn_assets.market.facts.intraday import (
     SessionBars,
@@ -99,12 +99,30 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
     stored, explicit = _versions(history), stated_in(delivered[wanted])
+    if explicit is None or not explicit.any():
+        _refuse_always_late(settings)
     seen = stamped[wanted].reset_index(drop=True)
     append_intraday_details(history, delivered[wanted].reset_index(drop=True), seen, explicit)
     fresh, counted = new_intraday(stored, seen, explicit=explicit)
     append_contradicted(history.stores, strategy.name, RAW_INTRADAY, counted.contradicted)
     append_versions(history.stores, strategy.name, RAW_INTRADAY, stored, fresh)
     return counted, len(delivered), int((~wanted).sum())
+
+
+def _refuse_always_late(settings: IntradaySettings) -> None:
+    """Refuse a latency budget that no decision can meet, where every bar is known its lag after its end."""
+    decisions, lag = settings.decisions, settings.known_at_lag_seconds
+    if decisions is None or decisions.latency_budget_seconds >= lag + decisions.computing_seconds:
+        return
+    raise SettingsError(
+        expected=f"a budget of at least {lag + decisions.computing_seconds} seconds: the files state no known_at, so "
+        f"that every decision is sent intraday.known_at_lag_seconds {lag} and intraday.decisions.computing_seconds "
+        f"{decisions.computing_seconds} after its bar's close",
+        found=f"intraday.decisions.latency_budget_seconds {decisions.latency_budget_seconds}: every decision would be "
+        "late and no order sent",
+        remedy="raise the budget, or lower known_at_lag_seconds or computing_seconds to what they are",
+        key="intraday.decisions.latency_budget_seconds",
+    )
 
 
 def _versions(history: History) -> IntradayVersions:

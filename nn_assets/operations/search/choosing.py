@@ -152,9 +152,10 @@ class _Search:
         finished = self._finished()
         name = f"{self.strategy.name} {self.since} {searched_sections(self.strategy)} {self.seen} {self.code}"
         file = TrialFile(searches_root() / f"{self.strategy.name}.journal", name, search.space, finished)
+        folds = len(self.evidence.folds)
         self.tell(
             f"search of {self.since}: {len(finished)} of {search.trials} trials on record, each judged on "
-            f"{len(self.evidence.folds)} folds; nothing is seen after {self.evidence.saw_until}"
+            f"{folds} fold{'s' * (folds != 1)}; nothing is seen after {self.evidence.saw_until}"
         )
         at_once = min(learning.processes, search.at_once)
         compute = open_compute(learning.compute if at_once > 1 else "here", at_once, learning.compute_settings)
