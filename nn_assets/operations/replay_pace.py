@@ -32,14 +32,14 @@ class ReplayPace:
         every: float = 30.0,
     ) -> None:
         self._tell, self._studies, self._clock, self._every = tell, studies, clock, every
-        self._began = self._told = clock()
+        self._began = self._last_line_at = clock()
         self._ended = 0  # studies
 
     def __call__(self, played: int, of: int) -> None:
         """So many rounds of a study's are played."""
         now, share = self._clock(), (self._ended + played / of) / self._studies
         self._ended += played == of
-        if now - self._told < self._every or share >= 1.0:
+        if now - self._last_line_at < self._every or share >= 1.0:
             return
-        self._told = now
+        self._last_line_at = now
         self._tell(f"replayed {share:.0%}{time_left((now - self._began) * (1.0 - share) / share)}")

@@ -282,8 +282,8 @@ def _of_controls(situation: Situation) -> Iterator[_Cause]:
     yield from _of_breakers(situation)
     if situation.no_direction:
         if not any(fault.word > TradingWord.DOES_NOT_TRADE for fault in situation.faults):
-            found = situation.volatility_found
-            yield _Cause(TradingWord.DOES_NOT_TRADE, f"{NO_DIRECTION}; {found}" if found else NO_DIRECTION)
+            why = "; ".join(filter(None, [NO_DIRECTION, situation.volatility_found]))
+            yield _Cause(TradingWord.DOES_NOT_TRADE, why)
     elif situation.within_the_session:
         yield _Cause(TradingWord.DOES_NOT_TRADE, STUDIED_AND_REPLAYED_ONLY)
     elif situation.session is None:

@@ -189,8 +189,10 @@ def _pace_faults(search: SearchSettings, steps: WalkForwardSettings) -> Iterator
     stray = getattr(search, other) != SearchSettings.model_fields[other].default
     if stray:
         multiple = ", a multiple of it" if every is None else ""
-        found = f"search.{other} {getattr(search, other)} is not how {refit_key} {refit_every} counts"
-        yield f"{found}: state search.{own}{multiple}"
+        yield (
+            f"search.{other} {getattr(search, other)} is not how {refit_key} {refit_every} counts: state "
+            f"search.{own}{multiple}"
+        )
     if every is None and stray:
         return
     if every is None:

@@ -63,7 +63,7 @@ def write_constant(home: Path) -> None:
     )
 
 
-def _found(result: StudyResult) -> str:
+def _goes_on_with(result: StudyResult) -> str:
     """What the first line goes on with: advice where the forecasts are better, else what was found."""
     verdict = result.last.verdict
     sizes = "a strategy whose label has one may size by such forecasts (portfolio.volatility: network)"
@@ -79,7 +79,7 @@ def _studied(home: Path, kind: str) -> tuple[StudyResult, str]:
         with open_history(strategy) as history:
             result, metadata = study_and_show(history, MONTHS[-1:], homes.RUN, logging.getLogger("home"))
             assert str(headline_now(history)).startswith(
-                f"{strategy.name} DOES NOT TRADE: {NOT_TRADED}; {_found(result)}."
+                f"{strategy.name} DOES NOT TRADE: {NOT_TRADED}; {_goes_on_with(result)}."
             )
             assert history.stores.ledger.read("looks", strategy.name)["verdict"].iloc[-1] == result.last.verdict.phrase
             kept = history.stores.ledger.read("studies", strategy.name)["figures"].iloc[-1]
@@ -118,9 +118,9 @@ def test_a_live_round_is_refused_by_name_and_the_first_line_says_why() -> None:
         refuse_live(strategy)
     situation = Situation(strategy="mine", settings=strategy.portfolio, no_direction=True)
     assert str(headline(situation)) == f"mine DOES NOT TRADE: {NOT_TRADED}. No action needed."
-    found = replace(situation, volatility_found="not distinguishable from the EWMA and HAR")
-    assert f"{NOT_TRADED}; not distinguishable from the EWMA and HAR. No" in str(headline(found))
-    faulty = replace(found, faults=(Fault("quarantined bars", "mend the file", TradingWord.HALTED),))
+    studied = replace(situation, volatility_found="not distinguishable from the EWMA and HAR")
+    assert f"{NOT_TRADED}; not distinguishable from the EWMA and HAR. No" in str(headline(studied))
+    faulty = replace(studied, faults=(Fault("quarantined bars", "mend the file", TradingWord.HALTED),))
     assert str(headline(faulty)) == "mine HALTED: quarantined bars. A person is needed: mend the file."
     noticed = replace(situation, faults=(Fault("an old bar", ""),))
     assert NOT_TRADED in str(headline(noticed))

@@ -440,8 +440,8 @@ def test_a_budget_that_no_decision_can_meet_is_refused_unless_the_file_says_when
     """Known 5 seconds after its end and 5 of computing: 10, beyond a budget of 8."""
     late = HOURLY | {"decisions": {"latency_budget_seconds": 8}}
     bars = BARS[: 5 * 24]
-    stated = bars.assign(known_at=bars["date"] + pd.Timedelta(hours=1, seconds=1))
-    for name, delivered in {"unstated": bars, "stated": stated}.items():
+    with_moments = bars.assign(known_at=bars["date"] + pd.Timedelta(hours=1, seconds=1))
+    for name, delivered in {"unstated": bars, "stated": with_moments}.items():
         home = tmp_path / name
         home.mkdir()
         intraday.write(home, delivered, starts=STARTS, ends="2024-01-16", **late)
