@@ -310,7 +310,7 @@ def test_a_record_whose_first_month_is_under_way_has_no_verdict(empty_home: Path
     write_strategy(empty_home, market={"history_ends": f"{first}-14", "live_starts": None})
     answer = run_study(NAME, first, first, None)
     assert (answer["verdict"], answer["verdict_of"]) == ("cannot tell", None)
-    assert "no month of the record has ended" in answer["text"]
+    assert "No month of the record has ended" in answer["text"]
     assert _rows("looks").empty
     assert _rows("studies").empty
     assert _rows("trials")["study_id"].isna().tolist() == [True] * 3
