@@ -49,6 +49,26 @@ def test_false_leak_alarms_are_those_of_the_stored_panels(
         assert cell.startswith(f"{sum('L' in word for word in words)} of {len(here)},"), plan
 
 
+def test_what_standing_alarms_cost_is_that_of_the_stored_panels(false_edge: list[dict[str, Any]]) -> None:
+    """The verdicts kept are of alarms that lasted for their look: once one rings now, every later look is one."""
+    words = " ".join((FOLDER.parents[1] / "docs" / "limits.md").read_text(encoding="utf-8").split())
+    for name, stated in (("network", "6 of 200 such markets instead of 8"), ("linear", "in 15 instead of 17")):
+        here = [line["figures"][name]["verdicts"]["sealed year"] for line in false_edge if line["panel"]["rank_ic"]]
+        found = [sum(bool(set("SE") & set(word)) for word in kept) for kept in (standing(here), here)]
+        assert [text for text in stated.split() if text.isdigit() and text != "200"] == [
+            str(number) for number in found
+        ]
+        assert stated in words
+    for line in stored("power"):
+        for name in ("network", "linear"):
+            assert not any("L" in word for word in line["figures"][name]["verdicts"].values())
+
+
+def standing(verdicts: Iterable[str]) -> list[str]:
+    """Verdicts by look, were an alarm never to end by itself."""
+    return [word.partition("L")[0] + "L" * (len(word) - len(word.partition("L")[0])) for word in verdicts]
+
+
 @pytest.mark.parametrize(("name", "called"), [("network", "small MLP"), ("linear", "linear")])
 def test_a_brier_score_without_a_t_is_one_whose_forecast_is_the_base_rate(
     false_edge: list[dict[str, Any]], name: str, called: str
