@@ -53,7 +53,7 @@ def test_what_standing_alarms_cost_is_that_of_the_stored_panels(false_edge: list
     """The verdicts kept are of alarms that lasted for their look: once one rings now, every later look is one."""
     for name, sentence in (("network", "6 of 200 such markets instead of 8"), ("linear", "in 15 instead of 17")):
         here = [line["figures"][name]["verdicts"]["sealed year"] for line in false_edge if line["panel"]["rank_ic"]]
-        signals = [sum(bool(set("SE") & set(word)) for word in kept) for kept in (standing(here), here)]
+        signals = [sum(bool(set("SE") & set(word)) for word in kept) for kept in (with_alarms_standing(here), here)]
         assert [text for text in sentence.split() if text.isdigit() and text != "200"] == [
             str(number) for number in signals
         ]
@@ -63,7 +63,7 @@ def test_what_standing_alarms_cost_is_that_of_the_stored_panels(false_edge: list
             assert not any("L" in word for word in line["figures"][name]["verdicts"].values())
 
 
-def standing(verdicts: Iterable[str]) -> list[str]:
+def with_alarms_standing(verdicts: Iterable[str]) -> list[str]:
     """Verdicts by look, were an alarm never to end by itself."""
     return [word.partition("L")[0] + "L" * (len(word) - len(word.partition("L")[0])) for word in verdicts]
 
