@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +11,12 @@ from nn_assets.arrays import FloatArray
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import mean_of_members
 from nn_assets.evaluation.figure_set import Figures
-from nn_assets.evaluation.study import StudyMaterial, StudyStretch, Terms, run_study
+from nn_assets.evaluation.study import Terms, run_study
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
-from nn_assets.learning.refits import used_rows
-from nn_assets.operations.asof.costs import cost_model, costs_in_force
-from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_forecasts
-from nn_assets.operations.models.groups import groups_by_row
 from nn_assets.operations.replay_pace import ReplayPace
+from nn_assets.operations.study_material import material_of
 from nn_assets.settings.sections import NO_DIRECTION
 
 
@@ -95,7 +92,7 @@ def _figures(
     record = _record(history, estimator, model_ids, members)
     calibrated = calibrate_forecasts(history, record, [estimator])
     traded = Forecasts(record.sessions, record.symbols, {TRADED: calibrated[estimator]}, record.model_ids)
-    material = _material(history, months, traded)
+    material = material_of(history, months, traded, watched=False)
     study = run_study(
         history.strategy, history.sessions_per_year, material, Terms(trials=1), played=(TRADED,), progress=pace
     )
@@ -112,31 +109,3 @@ def _record(history: History, estimator: str, model_ids: Sequence[str | None], m
     forecast = np.isfinite(table[estimator].probability)
     ids = [model if row.any() else None for model, row in zip(model_ids, forecast, strict=True)]
     return Forecasts(history.axis, history.symbols, table.estimators, ids)
-
-
-def _material(history: History, months: Sequence[str], forecasts: Forecasts) -> StudyMaterial:
-    """What a study of these forecasts is made of; no drift is watched."""
-    strategy, ledger = history.strategy, history.stores.ledger
-    month_by_row = [""] * len(history.axis)
-    for month in months:
-        rows = used_rows(strategy, history.axis, month)  # as a study counts them
-        month_by_row[rows] = [month] * (rows.stop - rows.start)
-    used = [row for row, month in enumerate(month_by_row) if month]
-    in_force, timing = costs_in_force(ledger, strategy.name), decision_timing(history)
-    costs = {cost_id: cost_model(ledger, strategy, cost_id) for cost_id in {in_force.on(day) for day in history.axis}}
-
-    def known() -> Iterator[StudyStretch]:
-        for stretch in history.stretches(range(used[0], used[-1] + 1)):
-            cut = stretch.cut
-            groups = groups_by_row(history, cut.market, forecasts.model_ids)
-            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, {}, groups, timing)
-
-    return StudyMaterial(
-        history.axis,
-        history.symbols,
-        forecasts,
-        month_by_row,
-        forecasts.model_ids,
-        known,
-        lambda row: costs[in_force.on(history.axis[row])],
-    )

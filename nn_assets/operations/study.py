@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
 from nn_assets.estimators import TRADED, estimators_of, roots_of_fits
 from nn_assets.evaluation.figures import LEAK_ALARMS
@@ -19,7 +18,6 @@ from nn_assets.evaluation.study import (
     MonthVerdict,
     Study,
     StudyMaterial,
-    StudyStretch,
     Terms,
     judge_months,
     run_study,
@@ -31,10 +29,9 @@ from nn_assets.evaluation.volatility_figures import WITHOUT_DIRECTION
 from nn_assets.evaluation.volatility_study import run_volatility_study
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.refits import used_rows
 from nn_assets.market.calendar.sessions import bars_of_session, next_session
 from nn_assets.operations.asof.choices import in_sample_until
-from nn_assets.operations.asof.costs import cost_model, costs_in_force
+from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.trials import (
     OTHER_BARS,
@@ -45,18 +42,16 @@ from nn_assets.operations.asof.trials import (
     released_alarms,
     trials_made,
 )
-from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.calibration import calibrate_forecasts
-from nn_assets.operations.models.groups import groups_by_row
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_force_before_live, refreshed_forecasts
-from nn_assets.operations.models.stored import drift_references, load_model
 from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.operations.replay_pace import ReplayPace
+from nn_assets.operations.study_material import material_of
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 from nn_assets.versions import version_of
@@ -242,53 +237,10 @@ def _months_until(history: History, last_month: str) -> list[str]:
 
 
 def _material_of(history: History, needed_months: list[str], refreshed: RefreshedForecasts) -> StudyMaterial:
-    strategy = history.strategy
     forecasts = refreshed.forecasts
-    if label_kind(strategy.label).learns != "volatility":  # which has no probability to be calibrated
+    if label_kind(history.strategy.label).learns != "volatility":  # which has no probability to be calibrated
         forecasts = calibrate_forecasts(history, forecasts)
-    month_by_row = [""] * len(history.axis)
-    for month in needed_months:
-        rows = used_rows(strategy, history.axis, month)
-        month_by_row[rows] = [month] * (rows.stop - rows.start)
-    costs = costs_in_force(history.stores.ledger, strategy.name)
-    models: dict[str | None, CostModel] = {}
-
-    def costs_of(row: int) -> CostModel:
-        cost_model_id = costs.on(history.axis[row])
-        if cost_model_id not in models:
-            models[cost_model_id] = cost_model(history.stores.ledger, strategy, cost_model_id)
-        return models[cost_model_id]
-
-    used = [row for row, month in enumerate(month_by_row) if month]
-    timing = decision_timing(history)
-
-    def known() -> Iterator[StudyStretch]:
-        for stretch in history.stretches(range(used[0], used[-1] + 1)):
-            in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.session_count] if model_id]
-            cut = stretch.cut
-            references = {} if strategy.of_no_direction else drift_references(history, cut.cube, cut.members, in_force)
-            groups = groups_by_row(history, cut.market, forecasts.model_ids)
-            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references, groups, timing)
-
-    (newest,) = history.stretches([used[-1]])
-    return StudyMaterial(
-        history.axis,
-        history.symbols,
-        forecasts,
-        month_by_row,
-        forecasts.model_ids,
-        known,
-        costs_of,
-        refreshed.refreshes,
-        training=_training_rows(history, forecasts.model_ids),
-        first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
-    )
-
-
-def _training_rows(history: History, model_ids: Iterable[str | None]) -> dict[str, range]:
-    """Rows that each model was trained on, by its id."""
-    folds = {model_id: load_model(history.stores, model_id).fold for model_id in dict.fromkeys(model_ids) if model_id}
-    return {model_id: range(fold.training.start, fold.training.stop) for model_id, fold in folds.items()}
+    return material_of(history, needed_months, forecasts, refreshed.refreshes)
 
 
 def _terms(history: History, ground: Ground, months: list[str]) -> Terms:

@@ -17,11 +17,11 @@ import yaml
 
 from nn_assets.cli.check import check_data
 from nn_assets.errors import ShortFoldError
-from nn_assets.operations import compared_books
 from nn_assets.operations.catalog import find_strategy, with_example
 from nn_assets.operations.history import open_history
 from nn_assets.operations.next_command import history_too_short
 from nn_assets.operations.study import StudyResult
+from nn_assets.operations.study_material import material_of
 from nn_assets.operations.study_page import keep_study, study_plots, write_study_page
 from nn_assets.settings import Strategy
 from tests.operations.homes import study
@@ -104,7 +104,7 @@ def test_the_books_of_a_comparison_count_the_sessions_that_the_study_counts(
 ) -> None:
     """The month is a part of one: before its first refit there is no model, and no book."""
     with living_in(small_home), open_history(find_strategy(NAME).strategy) as history:
-        material = compared_books._material(history, [MONTH], small.material.forecasts)
+        material = material_of(history, [MONTH], small.material.forecasts, watched=False)
     assert material.month_by_row == small.material.month_by_row
     assert [history.axis[row] for row, month in enumerate(material.month_by_row) if month] == [
         play.session for play in small.study.replays["network"].rounds
