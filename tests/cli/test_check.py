@@ -142,6 +142,7 @@ def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
     assert re.fullmatch(r"CON 2015-03-10: close -12.5 -> 12.5, known since 20\d\d-\d\d-\d\d \d\d:\d\d UTC", restated)
 
 
+@pytest.mark.full
 def test_a_disk_that_fills_up_in_the_middle_of_a_check_is_told_by_name_and_the_check_made_again_passes(
     fresh_home, first_check, monkeypatch
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_check_is_told_by_name_and_the_c
     }
 
 
+@pytest.mark.full
 def test_series_and_universe_are_told_too(fresh_home) -> None:
     strategies = fresh_home / "strategies"
     (strategies / "mine.yaml").write_text(STRATEGY + BESIDE, encoding="utf-8")

@@ -407,6 +407,7 @@ def test_what_an_audit_finds_is_told_where_nothing_can_be_written(own_home, give
     assert f"not in {what}: " in give_own("audit", "verify").out
 
 
+@pytest.mark.full
 def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(own_home, give_own) -> None:
     file, session_loss = own_home / "alerts.jsonl", f"breaker:mine:{LIVE[2]}:session_loss"
     file.mkdir()
@@ -435,6 +436,7 @@ def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(
     assert len(ids) == 2
 
 
+@pytest.mark.full
 def test_a_file_in_the_place_of_the_locks_is_named_and_the_remedy_works(own_home, give_own) -> None:
     """In the place of the runs' locks, and then of all; the remedy of the first leads to the second."""
     locks = own_home / "locks"
@@ -629,6 +631,7 @@ def test_a_killed_run_is_in_the_first_line_until_it_is_closed(own_home, give_own
         assert sentence not in first_line()  # it ended, which the daemon puts on record
 
 
+@pytest.mark.full
 def test_a_killed_check_halts_nothing_and_is_told_until_it_is_run_again(own_home, give_own, tmp_path) -> None:
     def first_line() -> str:
         return give_own("status", "-s", "mine").out.splitlines()[0]
@@ -656,6 +659,7 @@ def test_a_killed_check_halts_nothing_and_is_told_until_it_is_run_again(own_home
     assert first_line() == before
 
 
+@pytest.mark.full
 def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home, give_own) -> None:
     edited(own_home, "half_spread_bps: 0.5", "half_spread_bps: 0.9")
     before = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]

@@ -116,6 +116,7 @@ def test_a_study_of_then_is_the_strategy_s_own_where_the_book_is_stated_as_it_wa
     assert (state["study_to"], state["verdict"]) == ("2016-06", "cannot tell: 1,586 more sessions needed")
 
 
+@pytest.mark.full
 def test_a_balanced_book_goes_on_by_the_programme(home) -> None:
     answer = give("run", "--strategy", "pair", "--session", "2016-06-28", "--json")
     assert answer.status == 0, answer.out

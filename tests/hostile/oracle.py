@@ -187,7 +187,7 @@ def judged(delivery: Delivery, stored: Iterable[Bar], symbols: Sequence[str], se
             else:
                 quarantine.append((*key, rule))
     return Verdict(
-        halted=frozenset(checks_failed(kept, quarantine, symbols, sessions)),
+        halted=frozenset(causes(kept, quarantine, symbols, sessions)),
         bars=tuple(kept),
         quarantine=tuple(quarantine),
     )
@@ -244,3 +244,19 @@ def checks_failed(
         yield "missing_sessions"
     if not current:
         yield "freshness"
+
+
+def causes(
+    kept: list[Bar], quarantine: list[tuple[str, str, str]], symbols: Sequence[str], sessions: Sequence[str]
+) -> set[str]:
+    """The checks that fail; where every symbol ends on one day that is too old, without those that this explains."""
+    failed = set(checks_failed(kept, quarantine, symbols, sessions))
+    ends = {max((bar[1] for bar in kept if bar[0] == symbol), default="") for symbol in symbols}
+    end = min(ends)
+    if "freshness" not in failed or len(ends) > 1 or not end or any(row[1] > end for row in quarantine):
+        return failed
+    until = [day for day in sessions if day <= end]
+    explained = {"missing_symbols"}
+    if until and "missing_sessions" not in checks_failed(kept, quarantine, symbols, until):
+        explained.add("missing_sessions")
+    return failed - explained

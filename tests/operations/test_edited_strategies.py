@@ -175,6 +175,7 @@ def in_their_own_time(sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return known_after("XNYS", sessions, 30)
 
 
+@pytest.mark.full
 def test_a_symbol_that_its_late_bars_silence_is_in_the_first_line_until_they_are_known(home: Path) -> None:
     joined = EVERYONE[6]
     state_strategy(home, (*SYMBOLS, joined))
@@ -200,6 +201,7 @@ def test_a_symbol_that_its_late_bars_silence_is_in_the_first_line_until_they_are
         assert decisions_repeat_in_replay(history) == (2, [])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("first", "in_time"), [("2017-05-26", 20), ("2017-05-25", 21)])
 def test_until_when_late_bars_silence_a_symbol_is_when_enough_are_known_in_time(
     home: Path, first: str, in_time: int
@@ -216,6 +218,7 @@ def test_until_when_late_bars_silence_a_symbol_is_when_enough_are_known_in_time(
     assert ("is nan" in why) == (in_time == 20)
 
 
+@pytest.mark.full
 def test_bars_that_the_next_session_reads_need_nobody(home: Path) -> None:
     joined = EVERYONE[6]
     state_strategy(home, (*SYMBOLS, joined))
@@ -232,6 +235,7 @@ def test_bars_that_the_next_session_reads_need_nobody(home: Path) -> None:
     assert "has no signal" not in report(NAME)["text"]
 
 
+@pytest.mark.full
 def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     one = min(bound(SECOND))
     state_strategy(home, tuple(symbol for symbol in SYMBOLS if symbol != one))
@@ -561,6 +565,7 @@ def test_a_decided_session_computed_again_under_other_settings_names_each(home: 
     assert homes.decide(strategy_of(), [SECOND])[0].already_decided
 
 
+@pytest.mark.full
 def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> None:
     restate(home, learning={"hidden": 5})
     with pytest.raises(ModelError, match=r"a model used from 2017-06, of the settings in force") as refused:
@@ -597,6 +602,7 @@ def study_asked(remedy: str) -> list[str]:
     return months
 
 
+@pytest.mark.full
 def test_a_round_after_longer_steps_stands_on_the_months_that_these_can_have(home: Path) -> None:
     restate(home, walk_forward={"training_months": 7})
     assert first_model_month(strategy_of()) == "2017-04", "a month later than the oldest on record"
@@ -627,6 +633,7 @@ def test_steps_too_long_for_the_live_start_ask_for_nothing_that_is_refused(home:
     homes.decide(strategy_of(), [THIRD])
 
 
+@pytest.mark.full
 def test_a_series_that_no_feature_reads_comes_and_goes_without_another_model(home: Path) -> None:
     def model_ids() -> set[str]:
         with Ledger() as ledger:
@@ -649,6 +656,7 @@ def test_a_series_that_no_feature_reads_comes_and_goes_without_another_model(hom
     assert back.already_decided
 
 
+@pytest.mark.full
 def test_models_on_record_by_series_that_no_feature_reads_stay_in_force(home: Path) -> None:
     """As they were recorded until such a series was no setting of models: by a hash of every series."""
     with Ledger() as ledger:
@@ -724,6 +732,7 @@ def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_
         assert "nn-assets" not in first_line()
 
 
+@pytest.mark.full
 def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) -> None:
     held = int((recorded("holdings", SECOND)["quantity"] != 0.0).sum())
     assert (recorded("target_positions", SECOND)["target_quantity"] == 0.0).all()
@@ -775,6 +784,7 @@ def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_rem
         assert report(NAME)["strategies"][NAME]["study_to"] == "2017-05"
 
 
+@pytest.mark.full
 def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_without(
     decided_until_the_second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -821,6 +831,7 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
         assert needed().endswith(f"; {run.partition(': ')[2]} --from 2017-06-21.")
 
 
+@pytest.mark.full
 def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(
     studied_home: Path, studied_after_the_second: tuple[Path, StudyResult]
 ) -> None:

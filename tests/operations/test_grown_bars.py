@@ -460,6 +460,7 @@ def begin(home: Home, bars: pd.DataFrame, until: int) -> None:
     home.at(until, publish)
 
 
+@pytest.mark.full
 def test_two_rows_of_another_symbol_on_a_session_with_a_bar_in_quarantine(tmp_path: Path) -> None:
     """A bar hundredfold, and one told in two ways, of one session within reach: the next session is judged."""
     home, last = Home(tmp_path), 60
@@ -484,6 +485,7 @@ def test_a_session_judged_again_says_of_its_missing_bars_what_it_said(tmp_path: 
     home.at(last + 1, whole_and_grown)
 
 
+@pytest.mark.full
 def test_a_bar_whose_follower_is_restated_away_is_the_newest_again(tmp_path: Path) -> None:
     """Whether a bar stands apart is asked of both neighbours, and of the newest bar of the one before alone."""
     cleaning = {"displaced_newest_multiple": 50.0}
@@ -500,6 +502,7 @@ def test_a_bar_whose_follower_is_restated_away_is_the_newest_again(tmp_path: Pat
     assert not home.at(last, publish)  # judged whole
 
 
+@pytest.mark.full
 def test_a_delisting_that_is_moved_on_has_the_sessions_before_it_counted_again(tmp_path: Path) -> None:
     home, last = Home(tmp_path), 60
     bars = small(last + 3)
@@ -546,6 +549,7 @@ def test_a_bar_told_in_two_ways_and_then_again_is_judged_as_the_whole_pass_does(
     home.at(last + 2, publish)
 
 
+@pytest.mark.full
 def test_members_without_bars_are_counted_again_for_a_year_of_which_something_changed_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -632,6 +636,7 @@ def test_members_without_bars_are_never_counted_by_pieces_of_an_earlier_publicat
     home.at(last, of_before)
 
 
+@pytest.mark.full
 def test_a_dividend_of_a_symbol_that_has_no_bar_before_explains_its_jump(tmp_path: Path) -> None:
     """On the days of its first bars no other symbol has one: no row is looked back on."""
     home, last = Home(tmp_path), 60
@@ -645,6 +650,7 @@ def test_a_dividend_of_a_symbol_that_has_no_bar_before_explains_its_jump(tmp_pat
     home.at(last + 2, publish)
 
 
+@pytest.mark.full
 def test_actions_known_long_ago_are_not_looked_at_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Growth, counted: actions that cleaning is given, those walked for late ones, how often they are worked out."""
     counted = {"given to cleaning": 0, "walked": 0, "worked out": 0}

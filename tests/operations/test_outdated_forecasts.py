@@ -145,6 +145,7 @@ def test_a_damaged_month_hides_no_outdated_one_and_whoever_reads_it_is_told(home
         stored(["2016-05"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "error",
     [
@@ -165,6 +166,7 @@ def test_any_other_error_of_a_month_is_no_damage_and_is_told_at_once(
         months_to_refit(history, "2016-07")
 
 
+@pytest.mark.full
 def test_a_round_reads_what_a_home_that_had_the_bar_at_once_has(decided: Path, tmp_path: Path) -> None:
     before = stored()
     deliver(decided)

@@ -365,6 +365,7 @@ def test_what_a_study_put_in_force_is_no_part_of_the_schedule_that_is_trained_af
         assert models_on_record(quiet.index).equals(quiet)
 
 
+@pytest.mark.full
 def test_a_shorter_study_that_asks_for_nothing_takes_back_the_whole_of_a_refresh(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,6 +407,7 @@ def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> 
     assert facts["Models of the study alone"] == f"{alone}, which the live record never had"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("after", often([0, 6], 6))
 def test_nothing_of_the_record_hangs_on_what_came_later(whole: StudyResult, after: int, tmp_path: Path) -> None:
     """History that ends with the session that asks, and six sessions later."""

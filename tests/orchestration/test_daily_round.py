@@ -161,6 +161,7 @@ def test_a_session_decided_before_is_computed_again_and_changes_nothing(decided:
     assert assert_same_decisions(decided, decided_home, LAST) == 8
 
 
+@pytest.mark.full
 def test_a_page_that_cannot_be_written_fails_no_round_and_is_told(
     decided: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_page_that_cannot_be_written_fails_no_round_and_is_told(
         assert LAST in history.stores.ledger.read("decisions", NAME)["session"].astype(str).tolist()
 
 
+@pytest.mark.full
 def test_a_disk_that_fills_up_in_the_middle_of_a_round_is_told_by_name_and_the_round_made_again_is_the_same(
     studied: Path, decided_home: Path
 ) -> None:

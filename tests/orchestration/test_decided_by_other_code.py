@@ -38,6 +38,7 @@ def mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mend:
     return mending(tmp_path, monkeypatch)
 
 
+@pytest.mark.full
 def test_the_code_of_a_decision_is_that_of_the_features_it_uses_too(cut_decided: Path, mended: Mend) -> None:
     before = decision_code(strategy_of())
     mended("features/catalogue/trend.py", "def _bollinger(", "@mended\ndef _bollinger(")  # none of its features
@@ -156,6 +157,7 @@ def test_the_page_and_the_alerts_of_what_other_code_decided_otherwise_stay(
     assert (len(written), len(alerted)) == (1, 1)
 
 
+@pytest.mark.full
 def test_without_what_was_kept_of_the_code_its_versions_are_told(cut_decided: Path, other_code: str) -> None:
     for content in (b"{", None):
         for file in (cut_decided / "lake" / NAME / "decision_code").glob("*.json"):
@@ -163,6 +165,7 @@ def test_without_what_was_kept_of_the_code_its_versions_are_told(cut_decided: Pa
         assert again().sentence.endswith(f"code {other_code} decided it, {decision_code(strategy_of())} is in force")
 
 
+@pytest.mark.full
 def test_targets_that_differ_when_derived_again_are_told_with_the_code_that_decided_them(
     cut_decided: Path, mended: Mend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +186,7 @@ def test_targets_that_differ_when_derived_again_are_told_with_the_code_that_deci
     )
 
 
+@pytest.mark.full
 def test_a_comment_is_no_other_code(cut_decided: Path, mended: Mend) -> None:
     mended("session/daily_round.py", "def play_session(", "# another way to put it\ndef play_session(")
     assert again().compared is None

@@ -246,6 +246,7 @@ def strategy_limits(home: Path) -> PortfolioSettings:
         return strategy_of().portfolio
 
 
+@pytest.mark.full
 def test_the_publication_and_the_page_say_which_session_mended_the_book(told_home: Path) -> None:
     with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
         notices = history.stores.publications.require(NAME, "2017-06-28").details["notices"]

@@ -90,6 +90,7 @@ def assert_takes_force_on(
         assert decisions_repeat_in_replay(history) == (len(model_ids), [])
 
 
+@pytest.mark.full
 def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> None:
     decided = days(FIRST_LIVE, "2017-06-22")
     decide(*decided)

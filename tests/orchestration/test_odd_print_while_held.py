@@ -134,6 +134,7 @@ def test_no_stop_fills_on_a_price_that_the_second_source_contradicts_and_every_p
     assert sentence in alerts
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("known_at", ["", f"{DAY} 23:30+00:00"])
 def test_in_a_history_that_ends_in_the_past_a_mended_bar_stops_out_only_where_it_states_known_at(
     evening: Path, known_at: str
@@ -166,6 +167,7 @@ def test_in_a_history_that_ends_in_the_past_a_mended_bar_stops_out_only_where_it
     assert (stopped == -of_held(evening, "holdings")["quantity"].item()) == bool(known_at)
 
 
+@pytest.mark.full
 def test_what_the_second_source_corrects_later_stops_out_the_next_session_and_changes_no_decision(
     evening: Path,
 ) -> None:

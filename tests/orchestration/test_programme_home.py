@@ -108,6 +108,7 @@ def test_a_session_without_an_answer_says_so_on_record_and_on_its_page(
     assert "below half the forecasts' half-life" not in page
 
 
+@pytest.mark.full
 def test_a_horizon_below_half_the_forecasts_half_life_is_a_warning_on_the_page(home: Path) -> None:
     (done,) = homes.decide(strategy_of(), SESSIONS[:1])
     inputs = done.round.decision.inputs

@@ -157,6 +157,7 @@ def test_a_variant_under_another_name_counts_on_top(tried: Path) -> None:
     assert _counted(NAME) == 6
 
 
+@pytest.mark.full
 def test_a_configuration_whose_forecasts_were_made_is_a_trial_though_nobody_studied_it(studied: Path) -> None:
     """Its months come one by one, and once more under another name on a history that ends sooner: one trial each."""
 
@@ -304,6 +305,7 @@ def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
     assert _rows("studies", NAME)["month"].max() == "2017-05"
 
 
+@pytest.mark.full
 def test_a_record_whose_first_month_is_under_way_has_no_verdict(empty_home: Path) -> None:
     write_strategy(empty_home)
     first = first_model_month(strategy_of())
