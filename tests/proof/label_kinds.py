@@ -112,13 +112,14 @@ def measure_volatility(panel: Mapping[str, Any]) -> dict[str, float]:
     """Out-of-sample QLIKE of volatility forecasts and of what they are to beat: sigma_20, and the EWMA of sizing."""
     studied = Studied(panel)
     label = studied.strategy.label.model_copy(update={"kind": "log_realised_volatility"})
-    studied.strategy = studied.strategy.model_copy(update={"label": label})  # no strategy may name it: none is traded
+    studied.strategy = studied.strategy.model_copy(update={"label": label})
     cut = studied.history.cut
     labels, raw = cut.labels, studied.raw
     assert labels.values is not None
     assert labels.scale is not None
     realised = np.exp(labels.values) * labels.scale**2
     there = np.isfinite(raw["network"].probability) & np.isfinite(realised)
-    recent = {"sigma_20": labels.scale, "EWMA": cut.market.volatility}
-    forecasts = {name: raw[name].probability * labels.scale for name in JUDGED} | recent
-    return {name: qlike(realised[there], np.asarray(volatility[there]) ** 2) for name, volatility in forecasts.items()}
+    recent = {"sigma_20": labels.scale**2, "EWMA": cut.market.volatility**2}
+    shares = {name: raw[name].probability for name in JUDGED}  # of v times the recent variance, v / (1 + v)
+    variances = {name: share / (1.0 - share) * labels.scale**2 for name, share in shares.items()} | recent
+    return {name: qlike(realised[there], np.asarray(variance[there])) for name, variance in variances.items()}
