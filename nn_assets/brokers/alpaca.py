@@ -1,8 +1,8 @@
 """An account at Alpaca, by its REST API for trading: the paper account, unless a live one is asked for twice.
 
 Follows the vendor's documentation of ``/v2/orders``, ``/v2/account/activities/FILL``, ``/v2/positions`` and
-``/v2/account``. What is asked may be asked again; an order is sent once a call, and repeated only where Alpaca says that
-it took none (429). A request that ended without an answer, or in 500 or 503, may have arrived.
+``/v2/account``. What is asked may be asked again; an order is sent once a call, and repeated only where Alpaca says
+that it took none (429). A request that ended without an answer, or in 500 or 503, may have arrived.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 import pandas as pd
 
 from nn_assets.errors import NnAssetsError, SettingsError, SourceError
+from nn_assets.execution.own_venues import ALPACA_PAPER, AlpacaVenueSettings
 from nn_assets.execution.venue import (
     OrderAtVenue,
     OrderStatus,
@@ -27,13 +28,11 @@ from nn_assets.execution.venue import (
     VenueRefusedError,
     VenueUnsureError,
 )
-from nn_assets.settings.section import Section
-from nn_assets.settings.sources import Address, Variable
 from nn_assets.sources.http import JsonClient
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.retry import Fault, RetryPolicy, persist
 
-PAPER, LIVE = "https://paper-api.alpaca.markets", "https://api.alpaca.markets"
+LIVE = "https://api.alpaca.markets"
 LIVE_VARIABLE = "NN_ASSETS_LIVE_ACCOUNT"
 """Environment variable that repeats the address of a live account."""
 
@@ -53,8 +52,8 @@ _ENDED: Mapping[str, OrderStatus] = {
     "replaced": "cancelled",
 }
 _WORKING = frozenset(
-    "new partially_filled accepted pending_new accepted_for_bidding pending_cancel pending_replace pending_review "
-    "stopped suspended calculated held done_for_day".split()
+    {"new", "partially_filled", "accepted", "pending_new", "accepted_for_bidding", "pending_cancel", "pending_replace"}
+    | {"pending_review", "stopped", "suspended", "calculated", "held", "done_for_day"}
 )
 _ORDERS_A_PAGE, _FILLS_A_PAGE = 500, 100
 _TICK, _FINE_TICK, _FINE_BELOW = Decimal("0.01"), Decimal("0.0001"), Decimal(1)
@@ -63,20 +62,6 @@ _REFUSES = (400, _UNPROCESSABLE)
 _WAITS = RetryPolicy(attempts=4)
 _MARGIN = pd.Timedelta(seconds=1)
 _Value, _Asked = TypeVar("_Value"), ParamSpec("_Asked")
-
-
-class AlpacaVenueSettings(Section):
-    """Where the account is, and which environment variables hold its keys.
-
-    ``live`` says that real money is meant: any other address than that of the paper account needs it, and the address
-    once more in the environment variable ``NN_ASSETS_LIVE_ACCOUNT``.
-    """
-
-    key_env: Variable = "APCA_API_KEY_ID"
-    secret_env: Variable = "APCA_API_SECRET_KEY"  # noqa: S105  the variable's name
-    base_url: Address = PAPER
-    live: bool = False
-    timeout_seconds: float = 30.0
 
 
 @dataclass
@@ -98,7 +83,7 @@ class AlpacaVenue:
 
     key: EnvironmentKey
     secret: EnvironmentKey
-    base_url: str = PAPER
+    base_url: str = ALPACA_PAPER
     policy: RetryPolicy = _WAITS
     timeout_seconds: float = 30.0
     name: str = "alpaca"
@@ -308,11 +293,11 @@ def open_alpaca(settings: AlpacaVenueSettings) -> AlpacaVenue:
         A live account is named without being asked for twice, or asked for and not named.
     """
     address, key = settings.base_url, "execution.broker_settings"
-    is_live = address != PAPER and urlsplit(address).hostname not in _HERE
+    is_live = address != ALPACA_PAPER and urlsplit(address).hostname not in _HERE
     repeated = os.environ.get(LIVE_VARIABLE, "").strip().rstrip("/")
     if is_live and not (settings.live and repeated == address):
         raise SettingsError(
-            expected=f"the paper account at {PAPER}, or live: true and {LIVE_VARIABLE} with the same address",
+            expected=f"the paper account at {ALPACA_PAPER}, or live: true and {LIVE_VARIABLE} with the same address",
             found=f"{address}, live: {str(settings.live).lower()}, {LIVE_VARIABLE} "
             + (f"that says {repeated}" if repeated else "not set"),
             remedy=f"leave base_url out; or, for real money, state live: true and export {LIVE_VARIABLE}={address}",

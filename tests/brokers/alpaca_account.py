@@ -18,6 +18,7 @@ from tests.sources.secrets import SECRET
 from tests.sources.vendor import Answer, Request
 
 KEY, KEY_SECRET = "TEST_ALPACA_KEY", "TEST_ALPACA_SECRET"
+_EVENING = pd.Timestamp("2017-06-01 23:30", tz="UTC")
 _OPEN = ("new", "accepted", "partially_filled", "pending_cancel")
 _KNOWN_SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 
@@ -30,8 +31,8 @@ def _moment(at: pd.Timestamp) -> str:
 class AlpacaAccount:
     """Orders, fills, positions and cash; every method holds its lock."""
 
-    money: Decimal = Decimal("100000")
-    now: pd.Timestamp = pd.Timestamp("2017-06-01 23:30", tz="UTC")
+    money: Decimal = Decimal(100_000)
+    now: pd.Timestamp = _EVENING
     symbols: tuple[str, ...] = _KNOWN_SYMBOLS
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     activities: list[dict[str, Any]] = field(default_factory=list)

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.brokers import alpaca
-from nn_assets.brokers.alpaca import LIVE, LIVE_VARIABLE, PAPER, AlpacaVenue, AlpacaVenueSettings, open_alpaca
+from nn_assets.brokers.alpaca import LIVE, LIVE_VARIABLE, AlpacaVenue, open_alpaca
 from nn_assets.errors import NnAssetsError, SettingsError
+from nn_assets.execution.own_venues import ALPACA_PAPER as PAPER
+from nn_assets.execution.own_venues import AlpacaVenueSettings
 from nn_assets.execution.venue import VenueDownError, VenueRefusedError, VenueUnsureError
 from nn_assets.sources.keys import EnvironmentKey
 from tests.brokers.alpaca_account import KEY, KEY_SECRET, AlpacaAccount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Protocol
 
 import pandas as pd
@@ -76,16 +77,12 @@ class VenueContract:
 
     def test_an_id_is_taken_once(self, venue: Venue, other_side: OtherSide) -> None:
         for _ in (1, 2, 3):
-            try:
+            with suppress(VenueRefusedError):
                 venue.send(order("one", 100.0))
-            except VenueRefusedError:
-                pass
         assert [row.client_order_id for row in venue.orders()] == ["one"]
         other_side.fill("one", 100.0, 50.0)
-        try:
+        with suppress(VenueRefusedError):
             venue.send(order("one", 100.0))
-        except VenueRefusedError:
-            pass
         assert venue.positions() == {"AAA": 100.0}
         assert list(venue.orders()) == []
 
