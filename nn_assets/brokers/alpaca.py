@@ -61,7 +61,8 @@ _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _UNPROCESSABLE, _TOO_MANY = 401, 403, 404
 _REFUSES = (400, _UNPROCESSABLE)
 _WAITS = RetryPolicy(attempts=4)
 _MARGIN = pd.Timedelta(seconds=1)
-_Value, _Asked = TypeVar("_Value"), ParamSpec("_Asked")
+_Value = TypeVar("_Value")
+_Asked = ParamSpec("_Asked")
 
 
 @dataclass
@@ -194,8 +195,8 @@ class AlpacaVenue:
     def _not_taken(self, client: JsonClient, order: VenueOrder, fault: Fault) -> None:
         """Say what became of an order by the fault it ended in; nothing where Alpaca has it already."""
         reason, is_ours = _reason(fault), order.client_order_id
-        told = isinstance(fault.answer, dict) and bool(fault.answer.get("code"))  # without a code it is the keys
-        if fault.status in _REFUSES or (fault.status == _FORBIDDEN and told):
+        has_code = isinstance(fault.answer, dict) and bool(fault.answer.get("code"))  # without a code it is the keys
+        if fault.status in _REFUSES or (fault.status == _FORBIDDEN and has_code):
             try:  # the id may be taken, and the order be there: only Alpaca can say
                 row = self._by_our_id(client, is_ours)
                 there = None if row is None else _read(_order_of, row)
@@ -273,9 +274,9 @@ class AlpacaVenue:
                 self._our_ids[_text(row, "id")] = str(row.get("client_order_id") or "")
         for name in order_ids:
             if name not in self._our_ids:
-                row = self._one(client, f"/v2/orders/{quote(name, safe='')}", None, "id", name)
-                if row is not None:
-                    self._our_ids[name] = str(row.get("client_order_id") or "")
+                order = self._one(client, f"/v2/orders/{quote(name, safe='')}", None, "id", name)
+                if order is not None:
+                    self._our_ids[name] = str(order.get("client_order_id") or "")
         return {name: self._our_ids.get(name, "") for name in order_ids}
 
     def _down(self, fault: Fault) -> VenueDownError:

@@ -130,8 +130,7 @@ class FileDropVenue:
         for fill in fills:
             filled[fill.client_order_id] = filled.get(fill.client_order_id, 0.0) + fill.quantity
         orders = {row.client_order_id: row for row in self._sent(filled)}
-        told = self._told_orders()
-        orders |= told
+        orders |= self._reported_orders()
         asked = set(client_order_ids)
         return [row for name, row in orders.items() if row.status == "working" or name in asked]
 
@@ -225,16 +224,16 @@ class FileDropVenue:
             whole = abs(done) >= abs(quantity)
             yield OrderAtVenue(path.stem, row.text("symbol"), quantity, "filled" if whole else "working", done)
 
-    def _told_orders(self) -> dict[str, OrderAtVenue]:
+    def _reported_orders(self) -> dict[str, OrderAtVenue]:
         path = self.folder / "in" / "orders.csv"
         if not path.exists():
             return {}
-        told: dict[str, OrderAtVenue] = {}
+        reported: dict[str, OrderAtVenue] = {}
         for row in self._rows(path, ORDERS, may_be_empty=True):
             name = row.text("client_order_id")
-            if name and name in told:
+            if name and name in reported:
                 raise row.fault("doubled", "each order once", name)
-            told[name or f"row {row.number}"] = OrderAtVenue(
+            reported[name or f"row {row.number}"] = OrderAtVenue(
                 name,
                 row.text("symbol"),
                 row.number_of("quantity"),
@@ -242,7 +241,7 @@ class FileDropVenue:
                 row.number_of("filled_quantity"),
                 row.text("reason") or None,
             )
-        return told
+        return reported
 
     def _all_fills(self) -> list[VenueFill]:
         """Every fill of every day, each once.

@@ -166,12 +166,13 @@ class PaperVenue:
                 self._do("ended", {"client_order_id": name, "status": "expired", "reason": "the session is over"})
 
     def _working(self, session: Session, kind: OrderKind) -> list[str]:
+        day = pd.Timestamp(session)
         names = [
             name
             for name, order in self._sent.items()
             if order.kind == kind
             and name not in self._ended
-            and (order.session == session or (kind == "stop" and order.session <= session))
+            and (order.session == day or (kind == "stop" and order.session <= day))
         ]
         return sorted(names, key=lambda name: self._symbols.index(self._sent[name].symbol))
 

@@ -24,14 +24,14 @@ _BAD = (_HANGS_UP, _BROKEN, _CLOSED)
 
 @dataclass
 class Liar:
-    """Stands before an account; ``lies`` says how often, of all requests, and ``told`` counts what it did."""
+    """Stands before an account; ``lies`` says how often, of all requests, and ``counts`` says what it did."""
 
     account: AlpacaAccount
     seed: int
     lies: float = 0.5
     trades: bool = True
     price: Callable[[str], float] = lambda symbol: {"AAA": 50.0, "BBB": 20.0, "CCC": 10.0}.get(symbol, 30.0)
-    told: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     _late: list[Request] = field(default_factory=list)
     _hidden: list[dict[str, Any]] = field(default_factory=list)
     _before: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
@@ -78,13 +78,13 @@ class Liar:
         if left <= 0:
             return
         if row["status"] == "pending_cancel":
-            self.told["filled after a cancel was acknowledged"] += 1
+            self.counts["filled after a cancel was acknowledged"] += 1
         size = left if self.random.random() < 0.5 else self.random.randint(1, left)
         price = round(self.price(row["symbol"]) * (1.0 + self.random.uniform(-0.01, 0.01)), 2)
         self.account.fill(row["client_order_id"], size if row["side"] == "buy" else -size, price)
         if self.random.random() < 0.3 * (self.lies > 0.0):
             self._hidden.append(self.account.activities.pop())
-            self.told["a fill told late"] += 1
+            self.counts["a fill told late"] += 1
 
     def _tell_hidden(self) -> None:
         self.account.activities += self._hidden
@@ -92,7 +92,7 @@ class Liar:
 
     def _act_late(self) -> None:
         answer = self.account.serve(self._late.pop(self.random.randrange(len(self._late))))
-        self.told["done late, and taken" if answer.status < 300 else "done late, and refused"] += 1
+        self.counts["done late, and taken" if answer.status < 300 else "done late, and refused"] += 1
 
     # --- what it answers ------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class Liar:
         kind = self.random.choice(
             ("lost", "done and not told", "done and not told", "done twice", "done late", "rate limit")
         )
-        self.told[f"{request.method} {kind}"] += 1
+        self.counts[f"{request.method} {kind}"] += 1
         if kind == "rate limit":
             return _LIMITED
         if kind == "done late":
@@ -123,10 +123,10 @@ class Liar:
         kind = self.random.choice(("none", "out of date", "out of date", "shuffled", "rows twice"))
         before = self._before.get((request.path, request.query.get("client_order_id", "")))
         if kind == "none":
-            self.told["GET without an answer"] += 1
+            self.counts["GET without an answer"] += 1
             return self.random.choice(_BAD)
         if kind == "out of date" and before and "page_token" not in request.query:
-            self.told["GET out of date"] += 1
+            self.counts["GET out of date"] += 1
             return self.random.choice(before)
         answer = self._truth(request)
         if isinstance(answer.body, list) and len(answer.body) > 1 and kind in ("shuffled", "rows twice"):
@@ -135,6 +135,6 @@ class Liar:
                 rows += rows[:1]
             else:
                 self.random.shuffle(rows)
-            self.told[f"GET {kind}"] += 1
+            self.counts[f"GET {kind}"] += 1
             return replace(answer, body=rows)
         return answer

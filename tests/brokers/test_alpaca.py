@@ -265,7 +265,7 @@ def test_updates_out_of_order_and_pages_out_of_date_say_at_most_less_and_never_t
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [
         ("pending_cancel", ("working", None)),
         ("held", ("working", None)),
@@ -277,12 +277,12 @@ def test_updates_out_of_order_and_pages_out_of_date_say_at_most_less_and_never_t
         ("replaced", ("cancelled", "replaced by 9")),
     ],
 )
-def test_every_status_of_alpaca_is_one_of_the_port(venue, other_side, status, told) -> None:
+def test_every_status_of_alpaca_is_one_of_the_port(venue, other_side, status, expected) -> None:
     venue.send(order("one", 100.0))
     (row,) = other_side.orders.values()
     row.update(status=status, replaced_by="9" if status == "replaced" else None)
     (seen,) = venue.orders(["one"])
-    assert (seen.status, seen.reason) == told
+    assert (seen.status, seen.reason) == expected
 
 
 @pytest.mark.parametrize(

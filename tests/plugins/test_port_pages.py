@@ -38,7 +38,7 @@ from tests.session.worlds import world, world_strategy
 from tests.shared_homes import nothing_drawn
 
 PAGES = Path(__file__).parents[2] / "docs" / "extending"
-BLOCKS = {name: blocks_of(PAGES / f"{name}.md") for name in ("compute", "store", "venue")}
+BLOCKS = {name: blocks_of(PAGES / f"{name}.md") for name in ("account", "compute", "store", "venue")}
 
 
 def _test_of(page: str) -> Any:
@@ -66,6 +66,10 @@ def _in_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestTheVenueOfThePage(_test_of("venue")):  # type: ignore[misc]
+    pass
+
+
+class TestTheAccountOfThePage(_test_of("account")):  # type: ignore[misc]
     pass
 
 
