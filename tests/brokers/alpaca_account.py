@@ -116,7 +116,7 @@ class AlpacaAccount:
         with self.lock:
             parts = request.path.strip("/").split("/")[1:]
             if request.method == "POST" and parts == ["orders"]:
-                return self._place(request.body)
+                return self._take(request.body)
             if request.method == "DELETE" and parts[:1] == ["orders"]:
                 return self._cancel(parts[1])
             if parts == ["orders:by_client_order_id"]:
@@ -133,7 +133,7 @@ class AlpacaAccount:
             return Answer({"id": str(uuid.UUID(int=7)), "status": "ACTIVE", "currency": "USD", "cash": str(self.money),
                            "account_blocked": False, "trading_blocked": False})  # fmt: skip
 
-    def _place(self, body: dict[str, Any]) -> Answer:
+    def _take(self, body: dict[str, Any]) -> Answer:
         name = body["client_order_id"]
         if any(row["client_order_id"] == name for row in self.orders.values()):
             return Answer({"code": 40010001, "message": "client_order_id must be unique"}, 422)
