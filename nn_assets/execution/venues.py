@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from nn_assets.errors import PluginError
+from nn_assets.execution.own_venues import OWN_VENUES
 from nn_assets.execution.venue import Venue
 from nn_assets.plugins import Registry, load
 from nn_assets.settings import Strategy
@@ -23,7 +24,7 @@ OpenVenue = Callable[[str], Venue]
 
 _Open = TypeVar("_Open", bound=Callable[..., Venue])
 
-VENUES: Registry[WithSettings[Venue]] = Registry("venue", {})
+VENUES: Registry[WithSettings[Venue]] = Registry("venue", OWN_VENUES)
 """Every venue, by the name that ``execution.broker`` gives it."""
 
 

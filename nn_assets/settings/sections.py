@@ -80,7 +80,7 @@ LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 """Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
-VENUES_OF_ITS_OWN: tuple[str, ...] = ()
+VENUES_OF_ITS_OWN = ("alpaca", "file_drop")
 """Names of ``execution.broker`` that need no plug-in: what fills within the round, and where accounts outlast it."""
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
 _LONGEST_MONTH = 31
