@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from nn_assets.errors import PluginError
 from nn_assets.execution.own_venues import OWN_VENUES
 from nn_assets.execution.venue import Venue
-from nn_assets.plugins import Registry
+from nn_assets.plugins import Registry, load
 from nn_assets.settings import Strategy
 from nn_assets.settings.own import WithSettings
 from nn_assets.settings.section import Section
+from nn_assets.settings.sections import BROKERS_OF_ITS_OWN
 
 OpenVenue = Callable[[str], Venue]
 """Opens the account of a name."""
@@ -67,8 +68,17 @@ def venue_of(name: str, settings: Mapping[str, Any] = MappingProxyType({})) -> O
 
 
 def account_of(strategy: Strategy) -> str | None:
-    """The account that a strategy's orders go to, by its own name; None for one whose broker fills within the round."""
+    """The account that a strategy's orders go to, by its own name; None for one whose broker fills within the round.
+
+    Raises
+    ------
+    PluginError
+        The plug-ins that may bring the venue cannot be run.
+    """
     execution = strategy.execution
+    if execution.broker in BROKERS_OF_ITS_OWN:
+        return None
+    load(strategy.plugins)
     return (execution.account or strategy.name) if execution.broker in VENUES else None
 
 
