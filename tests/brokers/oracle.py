@@ -42,7 +42,7 @@ def stops_beyond_what_is_held(journal: Iterable[Entry]) -> list[str]:
     """Moments at which working stops would have closed more than the account held; by symbol and side.
 
     A stop may rest for a moment longer than what it protects: while the venue fills what closes the position, the
-    driver knows of neither. So only stops that were taken while others protected the whole position are held against it.
+    driver knows of neither. So only stops that were taken while others protected all of it are held against it.
     """
     held: defaultdict[str, Decimal] = defaultdict(Decimal)
     stops: dict[str, tuple[str, Decimal]] = {}

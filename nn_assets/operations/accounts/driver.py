@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -24,6 +24,8 @@ from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control, kill_switch_control, strictest
+
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ class Driver:
     now: Callable[[], pd.Timestamp] = now_utc
     sleep: Callable[[float], None] = time.sleep
     market: BooksMarket = field(init=False)
+    _kept: dict[str, tuple[int, Any]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "market", BooksMarket(self.stores, self.account))
@@ -60,11 +63,19 @@ class Driver:
 
     def record(self) -> AccountRecord:
         """What the ledger holds of the account."""
-        return account_record(self.stores.ledger, self.account.name)
+        return self._unless_appended("record", lambda: account_record(self.stores.ledger, self.account.name))
 
     def books(self) -> tuple[BookNow, ...]:
         """How each book stands."""
-        return books_now(self.stores.ledger, self.account)
+        return self._unless_appended("books", lambda: books_now(self.stores.ledger, self.account))
+
+    def _unless_appended(self, name: str, read: Callable[[], _Kept]) -> _Kept:
+        """What was read before, unless anyone appended to the ledger since: it only grows."""
+        sequence = self.stores.ledger.head().sequence
+        if name not in self._kept or self._kept[name][0] != sequence:
+            self._kept[name] = sequence, read()
+        kept: _Kept = self._kept[name][1]
+        return kept
 
     def control_of(self, book: str, record: AccountRecord) -> Control:
         """What the controls of now leave of a book's orders: the kill switch, and whether the account agrees."""
