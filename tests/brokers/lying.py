@@ -43,7 +43,7 @@ class Liar:
     def serve(self, request: Request) -> Answer:
         """Answer one request, truthfully or not."""
         with self.account.lock:
-            self._let_time_pass()
+            self.pass_time()
             if self.random.random() >= self.lies:
                 return self._truth(request)
             return self._question(request) if request.method == "GET" else self._deed(request)
@@ -59,7 +59,8 @@ class Liar:
 
     # --- what happens meanwhile -----------------------------------------------------------------------
 
-    def _let_time_pass(self) -> None:
+    def pass_time(self) -> None:
+        """What may happen between two requests."""
         draw = self.random
         if self._late and draw.random() < 0.3:
             self._act_late()
@@ -68,7 +69,7 @@ class Liar:
         if not self.trades:
             return
         for row in self.account.working():
-            if row["type"] != "stop" and draw.random() < 0.15:
+            if row["type"] != "stop" and draw.random() < 0.35:
                 self._fill(row)
             elif row["status"] == "pending_cancel" and draw.random() < 0.3:
                 self.account.end(row["client_order_id"], "canceled")
@@ -98,7 +99,7 @@ class Liar:
 
     def _truth(self, request: Request) -> Answer:
         answer = self.account.serve(request)
-        if request.method == "GET" and answer.status == 200:
+        if request.method == "GET":
             before = self._before.setdefault((request.path, request.query.get("client_order_id", "")), [])
             before.append(answer)
             del before[:-4]

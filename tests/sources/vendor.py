@@ -90,7 +90,11 @@ def running(serve: Callable[[Request], Answer]) -> Iterator[Vendor]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            content = self.rfile.read(int(headers.get("content-length", "0")))
+            length = int(headers.get("content-length", "0"))
+            content = self.rfile.read(length)
+            if len(content) < length:  # whoever asked was killed: it never arrived whole
+                self.close_connection = True
+                return
             body = json.loads(content) if content else None
             answer = vendor.answer(Request(parts.path, dict(parse_qsl(parts.query)), headers, self.command, body))
             if answer.hangs_up:
@@ -119,6 +123,10 @@ def running(serve: Callable[[Request], Answer]) -> Iterator[Vendor]:
 
         def log_message(self, *_: object) -> None:
             pass
+
+        def handle(self) -> None:
+            with suppress(ConnectionResetError):  # whoever asked was killed
+                super().handle()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
