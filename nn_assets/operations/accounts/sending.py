@@ -176,9 +176,9 @@ def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
     """Take back orders that were never sent and may not be now; how many whose children may go by themselves."""
     record, again = driver.record(), 0
     for tracked in list(record.orders.values()):
-        if tracked.status == "waiting" and tracked.order.quantity != 0.0:
+        if tracked.status == "waiting":
             stopped = _stopped_by(driver, tracked.order, books, record)
-            if stopped is not None:
+            if stopped is not None and (tracked.order.quantity != 0.0 or stopped[0] != "late"):
                 driver.note(tracked, "withdrawn", stopped[0], children=stopped[1])
                 again += len(stopped[1]) < len(tracked.order.children)
     return again
