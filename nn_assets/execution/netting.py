@@ -116,7 +116,7 @@ def netted(orders: Iterable[BookOrder], *, account: str, session: pd.Timestamp) 
 
     The same orders always give the same names, in whatever order they come.
     """
-    together: dict[tuple[str, str, float, float], list[BookOrder]] = {}
+    together: dict[tuple[str, OrderKind, float, float], list[BookOrder]] = {}
     for order in sorted(orders, key=lambda order: (order.book, order.client_order_id)):
         side = math.copysign(1.0, order.quantity) if order.kind == "stop" else 0.0
         key = (order.symbol, order.kind, -1.0 if order.price is None else order.price, side)

@@ -161,12 +161,12 @@ class BookNow:
         if split:
             ratio = np.array([split.get(symbol, 1.0) for symbol in book.symbols])
             book = book_after_actions(book, ratio, np.zeros(len(ratio)), self.strategy.portfolio.lot_size, None)
-        for row in records_of(record.reconciliations):
+        for row in record.reconciliations:
             mine = row["details"].get("books", {}).get(self.strategy.name) if row["state"] == ACCEPTED else None
             if mine is not None and not self.is_taken(row):
                 book = book_after_adjustment(book, BookAdjustment.from_record(mine), row["session"])
         indices = {symbol: number for number, symbol in enumerate(book.symbols)}
-        for row in sorted(records_of(record.fills), key=lambda row: (row["filled_at"], row["fill_id"])):
+        for row in sorted(record.fills, key=lambda row: (row["filled_at"], row["fill_id"])):
             fills = [] if self.is_taken(row) else book_fills(self.strategy.name, [row])
             if fills:
                 book = book.filled(fill_arrays(fills, indices), row["session"])

@@ -68,7 +68,6 @@ def collect(driver: Driver) -> Collected:
             continue
         driver.append(FILLS, [row])
         reached("fill_recorded")
-        record = driver.record()
         taken += row["state"] == ALLOTTED
         if row["state"] == HELD_BACK:
             held[row["fill_id"]] = row["reason"]
@@ -79,8 +78,8 @@ def collect(driver: Driver) -> Collected:
 
 def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp | None:
     """From when on fills are asked for: well before the last one taken in, or before the first order."""
-    if len(record.fills):
-        last: pd.Timestamp = record.fills["filled_at"].max()
+    if record.fills:
+        last: pd.Timestamp = max(row["filled_at"] for row in record.fills)
         return last - _OVERLAP
     sent = [tracked.order.session for tracked in record.orders.values()]
     first = min(sent, default=driver.now().tz_convert("UTC").tz_localize(None).normalize())
@@ -88,7 +87,7 @@ def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp | None:
 
 
 def _cancel_what_outlived_its_session(driver: Driver) -> None:
-    for tracked in driver.record().orders.values():
+    for tracked in list(driver.record().orders.values()):
         strategy = driver.account.of(tracked.order.children[0].book)
         if strategy is None or tracked.order.kind == "stop" or tracked.status != "working":
             continue
@@ -105,7 +104,7 @@ def _cancel_what_outlived_its_session(driver: Driver) -> None:
 
 def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str, Any] | None:
     """The fill as it goes on record; None where it is there, its state None where it cannot be judged yet."""
-    known = record.fills[record.fills["fill_id"] == fill.fill_id] if len(record.fills) else record.fills
+    known = [earlier for earlier in record.fills if earlier["fill_id"] == fill.fill_id]
     tracked = record.orders.get(fill.client_order_id)
     session = session_of(driver.account, fill.at)
     if tracked is not None and tracked.order.kind != "stop":
@@ -123,13 +122,12 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
         "reason": None,
         "allotment": [],
     }
-    if len(known):
-        before = known.iloc[0]
-        if _is_same(before, row):
+    if known:
+        if _is_same(known[0], row):
             return None
         digest = hashlib.sha256(repr(sorted((key, repr(value)) for key, value in row.items())).encode()).hexdigest()
         row |= {"fill_id": f"{fill.fill_id}~{digest[:12]}", "reason": "another fill of an id that is on record"}
-        return None if (record.fills["fill_id"] == row["fill_id"]).any() else row
+        return None if any(earlier["fill_id"] == row["fill_id"] for earlier in record.fills) else row
     why = _fault_of(tracked, fill)
     if why is None and tracked is not None:
         price = _price_fault(driver, tracked, fill, session)
@@ -142,7 +140,7 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
     return row | {"state": ALLOTTED, "allotment": [_share_record(share, tracked) for share in shares]}
 
 
-def _is_same(before: pd.Series, row: Mapping[str, Any]) -> bool:
+def _is_same(before: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     names = ("client_order_id", "symbol", "quantity", "price")
     return all(before[name] == row[name] or (before[name] != before[name] and row[name] != row[name]) for name in names)
 
@@ -207,7 +205,7 @@ def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
 
 def _cross(driver: Driver) -> None:
     """Fill the orders of books that cancel each other out, at the official price once the session's bar is there."""
-    for tracked in driver.record().orders.values():
+    for tracked in list(driver.record().orders.values()):
         order = tracked.order
         if order.quantity != 0.0 or tracked.status != "waiting":
             continue

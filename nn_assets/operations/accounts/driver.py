@@ -11,21 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
 from nn_assets.execution.venue import Venue
 from nn_assets.execution.venues import ledger_name
 from nn_assets.operations.accounts.books import AccountBooks, BookNow, BooksMarket, books_now
-from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.asof.accounts import DIFFERS, EVENTS, AccountRecord, TrackedOrder, account_record
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control, kill_switch_control, strictest
-
-_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,7 @@ class Driver:
     now: Callable[[], pd.Timestamp] = now_utc
     sleep: Callable[[float], None] = time.sleep
     market: BooksMarket = field(init=False)
-    _kept: dict[str, tuple[int, Any]] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "market", BooksMarket(self.stores, self.account))
@@ -59,23 +56,22 @@ class Driver:
     def alone(self) -> Iterator[None]:
         """Hold the account alone: another driver of it, in whatever process, waits and says so."""
         with self.stores.alone(ledger_name(self.account.name)):
+            self._kept.clear()
             yield
 
     def record(self) -> AccountRecord:
-        """What the ledger holds of the account."""
-        return self._unless_appended("record", lambda: account_record(self.stores.ledger, self.account.name))
+        """What the ledger holds of the account: read once while it is held alone, and added to since."""
+        if "record" not in self._kept:
+            self._kept["record"] = account_record(self.stores.ledger, self.account.name)
+        record: AccountRecord = self._kept["record"]
+        return record
 
     def books(self) -> tuple[BookNow, ...]:
-        """How each book stands."""
-        return self._unless_appended("books", lambda: books_now(self.stores.ledger, self.account))
-
-    def _unless_appended(self, name: str, read: Callable[[], _Kept]) -> _Kept:
-        """What was read before, unless anyone appended to the ledger since: it only grows."""
-        sequence = self.stores.ledger.head().sequence
-        if name not in self._kept or self._kept[name][0] != sequence:
-            self._kept[name] = sequence, read()
-        kept: _Kept = self._kept[name][1]
-        return kept
+        """How each book stands; read once while the account is held alone."""
+        if "books" not in self._kept:
+            self._kept["books"] = books_now(self.stores.ledger, self.account)
+        books: tuple[BookNow, ...] = self._kept["books"]
+        return books
 
     def control_of(self, book: str, record: AccountRecord) -> Control:
         """What the controls of now leave of a book's orders: the kill switch, and whether the account agrees."""
@@ -86,7 +82,14 @@ class Driver:
 
     def append(self, table: str, rows: list[dict[str, Any]]) -> None:
         """Put rows of the account on record, in one transaction."""
-        self.stores.ledger.append(table, rows, run_id=self.run_id, strategy=ledger_name(self.account.name))
+        record, ledger = self.record(), self.stores.ledger
+        with ledger.transaction(self.run_id, strategy=ledger_name(self.account.name)) as transaction:
+            before = transaction.head.sequence
+            appended = transaction.append(table, rows)
+        if appended.unchanged:  # on record already, as by a run that was killed
+            self._kept.pop("record")
+        else:
+            record.add(table, [row | {"sequence": before + number} for number, row in enumerate(rows, 1)])
 
     def note(self, tracked: TrackedOrder, event: str, reason: str | None = None, **details: Any) -> None:
         """Put on record what became of an order; the same event of the same order is on record once."""
@@ -101,10 +104,6 @@ class Driver:
             "details": {"number": number, "at": self.now().isoformat(), **details},
         }
         self.append(EVENTS, [row])
-
-    def pass_point(self, point: str) -> None:
-        """Pass a named point."""
-        reached(point)
 
 
 def asked_again(driver: Driver, tracked: TrackedOrder) -> TrackedOrder:

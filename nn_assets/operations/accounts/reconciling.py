@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import ControlError
+from nn_assets.errors import ControlError, SourceError
 from nn_assets.execution.netting import apportioned, cents_by_weight
-from nn_assets.execution.venue import VenueDownError
+from nn_assets.execution.venue import VenueDownError, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow, last_over
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.driver import Driver
@@ -34,6 +34,8 @@ _CENT = 0.01
 _SHARES = 1e-9
 _ASKS = 3
 CASH = "cash"
+UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
+"""What a venue raises that says nothing of the account: nothing is known of it then."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
             collect(driver)
             compared = _compare(driver, session)
             differences, apart = compared.differences, compared.cash_apart_usd
-        except VenueDownError as error:
+        except UNREACHED as error:
             differences = [{"kind": "venue", "says": error.found}]
         if not differences or not settles or asked == _ASKS - 1:
             break
@@ -149,7 +151,7 @@ def _compare(driver: Driver, session: pd.Timestamp) -> _Compared:
     differences += _open_orders_apart(driver, record)
     differences += [
         {"kind": "fill", "symbol": row["symbol"], "says": f"{row['quantity']:g} at {row['price']:g}, {row['reason']}"}
-        for row in record.held_back.to_dict("records")
+        for row in record.held_back
     ]
     return _Compared(differences, venue_cash - cash, moved)
 
@@ -160,16 +162,13 @@ def _cash_agrees(apart: float, record: AccountRecord, books: Iterable[BookNow]) 
     Interest, borrow fees, funding and dividends are booked by the session; the venue pays them when it does. So the
     cash may lie apart by what it lay apart when it agreed last, give or take what was booked since; or not at all.
     """
-    unstated = 0.0
-    if len(record.fills):
-        fills = record.fills[(record.fills["state"] == ALLOTTED) & record.fills["commission_usd"].isna()]
-        unstated = math.fsum(share["commission_usd"] for shares in fills["allotment"] for share in shares)
-    last = record.reconciliations
-    agreed = last[last["state"] != DIFFERS] if len(last) else last
+    fills = [row for row in record.fills if row["state"] == ALLOTTED and pd.isna(row["commission_usd"])]
+    unstated = math.fsum(share["commission_usd"] for row in fills for share in row["allotment"])
+    agreed = [row for row in record.reconciliations if row["state"] != DIFFERS]
     before, since = 0.0, None
-    if len(agreed):
-        before = float(agreed["details"].iloc[-1].get("cash_apart_usd") or 0.0)
-        since = agreed["session"].iloc[-1]
+    if agreed:
+        before = float(agreed[-1]["details"].get("cash_apart_usd") or 0.0)
+        since = agreed[-1]["session"]
     booked = math.fsum(
         amount for book in books for session, amount in book.flows_usd.items() if since is None or session >= since
     )
@@ -225,7 +224,7 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
             collect(driver)
             compared = _compare(driver, session)
             positions, cash = dict(driver.venue.positions()), float(driver.venue.cash())
-        except VenueDownError as error:
+        except UNREACHED as error:
             raise ControlError(
                 expected="a venue that says what it holds",
                 found=error.found,

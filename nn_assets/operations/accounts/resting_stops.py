@@ -65,7 +65,7 @@ def stops_apart(
 
 def _rests(order: AccountOrder, received: Sequence[float]) -> _Rests:
     """What an order still protects: symbol, price, and how much of each book."""
-    left = {}
+    left: dict[str, float] = {}
     for child, got in zip(order.children, received or (0.0,) * len(order.children), strict=True):
         left[child.book] = left.get(child.book, 0.0) + child.quantity - got
     return order.symbol, float(order.price or 0.0), tuple(sorted(left.items()))

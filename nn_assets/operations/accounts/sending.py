@@ -175,7 +175,7 @@ def _stopped_by(
 def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
     """Take back orders that were never sent and may not be now; how many whose children may go by themselves."""
     record, again = driver.record(), 0
-    for tracked in record.orders.values():
+    for tracked in list(record.orders.values()):
         if tracked.status == "waiting" and tracked.order.quantity != 0.0:
             stopped = _stopped_by(driver, tracked.order, books, record)
             if stopped is not None:
@@ -233,7 +233,7 @@ def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
     """Send what waits, and again what the venue does not know after the settle time."""
     record = driver.record()
     in_the_way = {child.client_order_id for child in _closing(books, record)}
-    for tracked in record.orders.values():
+    for tracked in list(record.orders.values()):
         order = tracked.order
         if order.quantity == 0.0 or not (tracked.status == "waiting" or _is_lost(driver, tracked)):
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -80,31 +80,56 @@ class TrackedOrder:
         return any(event.event == "cancel_asked" for event in self.events)
 
 
-@dataclass(frozen=True)
+@dataclass
 class AccountRecord:
-    """All that the ledger holds of an account from a session on, and of orders that live still whatever their age."""
+    """All that the ledger holds of an account, rows in the order in which they were put on record.
+
+    Whoever appends a row adds it here too (:meth:`add`), in place of reading all of them again.
+    """
 
     account: str
-    orders: Mapping[str, TrackedOrder] = field(default_factory=dict)
-    fills: pd.DataFrame = field(default_factory=pd.DataFrame)
-    reconciliations: pd.DataFrame = field(default_factory=pd.DataFrame)
+    orders: dict[str, TrackedOrder] = field(default_factory=dict)
+    fills: list[dict[str, Any]] = field(default_factory=list)
+    reconciliations: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Take in rows of one of the account's tables, each with its ``sequence``."""
+        for row in rows:
+            if table == ORDERS:
+                order = AccountOrder.from_record(row)
+                self.orders[order.client_order_id] = TrackedOrder(order, (), (0.0,) * len(order.children))
+            elif table == EVENTS:
+                tracked = self.orders[row["client_order_id"]]
+                reason = row["reason"] if isinstance(row["reason"], str) else None
+                event = OrderEvent(row["event"], reason, row["details"])
+                self.orders[row["client_order_id"]] = replace(tracked, events=(*tracked.events, event))
+            elif table == FILLS:
+                self.fills.append(row)
+                self._receive(row)
+            else:
+                self.reconciliations.append(row)
+
+    def _receive(self, row: Mapping[str, Any]) -> None:
+        tracked = self.orders.get(row["client_order_id"])
+        if tracked is None or row["state"] != ALLOTTED:
+            return
+        shares = {share["client_order_id"]: float(share["quantity"]) for share in row["allotment"] or ()}
+        received = tuple(
+            got + shares.get(child.client_order_id, 0.0)
+            for got, child in zip(tracked.received, tracked.order.children, strict=True)
+        )
+        self.orders[row["client_order_id"]] = replace(tracked, received=received)
 
     @property
-    def held_back(self) -> pd.DataFrame:
+    def held_back(self) -> list[dict[str, Any]]:
         """Fills that no book was given and that no person has accepted since."""
-        if self.fills.empty:
-            return self.fills
-        accepted = self.reconciliations[self.reconciliations["state"] == ACCEPTED]["sequence"]
-        since = accepted.max() if len(accepted) else 0
-        return self.fills[(self.fills["state"] == HELD_BACK) & (self.fills["sequence"] > since)]
+        since = max((row["sequence"] for row in self.reconciliations if row["state"] == ACCEPTED), default=0)
+        return [row for row in self.fills if row["state"] == HELD_BACK and row["sequence"] > since]
 
     @property
     def last_reconciliation(self) -> Mapping[str, Any] | None:
         """The last one on record."""
-        if self.reconciliations.empty:
-            return None
-        row: dict[str, Any] = records_of(self.reconciliations.sort_values("sequence").tail(1))[0]
-        return row
+        return self.reconciliations[-1] if self.reconciliations else None
 
     @property
     def outside(self) -> dict[str, float]:
@@ -118,37 +143,17 @@ class AccountRecord:
 
     @property
     def _last_accepted(self) -> Mapping[str, Any]:
-        rows = self.reconciliations
-        accepted = rows[rows["state"] == ACCEPTED] if len(rows) else rows
-        return {} if accepted.empty else accepted["details"].iloc[-1]
+        accepted = [row["details"] for row in self.reconciliations if row["state"] == ACCEPTED]
+        return accepted[-1] if accepted else {}
 
 
 def account_record(ledger: Ledger, account: str) -> AccountRecord:
     """Read what the ledger holds of an account, by its own name."""
-    name = ledger_name(account)
-    orders, events, fills, reconciliations = (
-        ledger.read(table, name, bookkeeping=True) for table in (ORDERS, EVENTS, FILLS, RECONCILIATIONS)
-    )
-    became: dict[str, list[OrderEvent]] = {}
-    for row in records_of(events.sort_values("sequence")):
-        reason = row["reason"] if isinstance(row["reason"], str) else None
-        became.setdefault(row["client_order_id"], []).append(OrderEvent(row["event"], reason, row["details"]))
-    received: dict[str, dict[str, float]] = {}
-    for row in records_of(fills.sort_values("sequence")):
-        of_order = received.setdefault(row["client_order_id"], {})
-        for share in row["allotment"] or ():
-            child = share["client_order_id"]
-            of_order[child] = of_order.get(child, 0.0) + float(share["quantity"])
-    tracked = {}
-    for row in records_of(orders.sort_values("sequence")):
-        order = AccountOrder.from_record(row)
-        of_order = received.get(order.client_order_id, {})
-        tracked[order.client_order_id] = TrackedOrder(
-            order,
-            tuple(became.get(order.client_order_id, ())),
-            tuple(of_order.get(child.client_order_id, 0.0) for child in order.children),
-        )
-    return AccountRecord(account, tracked, fills.sort_values("sequence"), reconciliations.sort_values("sequence"))
+    name, record = ledger_name(account), AccountRecord(account)
+    for table in (ORDERS, EVENTS, FILLS, RECONCILIATIONS):
+        rows = records_of(ledger.read(table, name, bookkeeping=True))
+        record.add(table, sorted(rows, key=lambda row: int(row["sequence"])))
+    return record
 
 
 def fill_name(fill_id: str, client_order_id: str) -> str:
