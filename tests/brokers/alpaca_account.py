@@ -160,7 +160,8 @@ class AlpacaAccount:
             **body,
         }
         self.orders[row["id"]] = row
-        self._note("taken", name, symbol=body["symbol"], quantity=body["qty"], side=body["side"], type=body["type"])
+        self._note("taken", name, symbol=body["symbol"], quantity=body["qty"], side=body["side"], type=body["type"],
+                   stop_price=body.get("stop_price", ""))  # fmt: skip
         return Answer(row)
 
     def _cancel(self, name: str) -> Answer:
