@@ -91,8 +91,8 @@ def books_by_fills(ledger: Path) -> dict[str, tuple[dict[str, Decimal], Decimal]
     for row in rows_of(ledger, "account_fills"):
         assert row["state"] == "allotted", row
         shares = _json(row["allotment"])
-        given = sum((Decimal(str(share["quantity"])) for share in shares), Decimal(0))
-        assert given == Decimal(str(row["quantity"])), row  # the books sum to the fill
+        allotted = sum((Decimal(str(share["quantity"])) for share in shares), Decimal(0))
+        assert allotted == Decimal(str(row["quantity"])), row  # the books sum to the fill
         for share in shares:
             held, paid = books.setdefault(share["book"], (defaultdict(Decimal), []))
             quantity = Decimal(str(share["quantity"]))
