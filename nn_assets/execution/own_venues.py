@@ -17,6 +17,7 @@ from nn_assets.settings.section import Section
 from nn_assets.settings.sources import Address, Variable
 
 ALPACA_PAPER = "https://paper-api.alpaca.markets"
+_HERE = ("127.0.0.1", "::1", "localhost")
 
 
 class AlpacaVenueSettings(Section):
@@ -35,18 +36,12 @@ class AlpacaVenueSettings(Section):
     @property
     def is_live(self) -> bool:
         """Whether the address is another than that of the paper account, and of another machine."""
-        return self.base_url != ALPACA_PAPER and urlsplit(self.base_url).hostname not in (
-            "127.0.0.1",
-            "::1",
-            "localhost",
-        )
+        return self.base_url != ALPACA_PAPER and urlsplit(self.base_url).hostname not in _HERE
 
     @model_validator(mode="after")
     def _live_is_asked_for(self) -> Self:
         if self.is_live and not self.live:
-            raise ValueError(
-                f"only the paper account at {ALPACA_PAPER} was expected: leave it out or, for real money, state live: true"
-            )
+            raise ValueError(f"{ALPACA_PAPER} was expected: leave it out or, for real money, state live: true")
         if self.live and not self.is_live:
             raise ValueError("live: true was expected with the address of a live account: https://api.alpaca.markets")
         return self
