@@ -225,8 +225,8 @@ class World:
         lies = sum(self.liar.counts.values())
         return (
             f"seed {self.seed}: {self.outcomes['killed']} kills in {self.cycles} cycles, {len(self.intended)} orders "
-            f"netted, {done['taken']} taken (stops too), {done['fill']} fills, {lies} lies; 0 orders doubled, "
-            "0 fills lost or invented, positions and cash the venue's"
+            f"netted, {done['taken']} taken (stops too), {done['came again']} came again, {done['fill']} fills, "
+            f"{lies} lies; 0 orders doubled, 0 fills lost or invented, positions and cash the venue's"
         )
 
     # --- what the books decide ------------------------------------------------------------------------
