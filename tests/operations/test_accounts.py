@@ -567,9 +567,28 @@ def test_a_book_that_filled_on_paper_for_a_while_takes_no_fill_twice(desk: Desk)
     until = desk.stores.ledger.head().sequence
     ledger, strategy = desk.stores.ledger, desk.account.strategies[0]
     assert len(recorded_for(ledger, strategy, TRADED, until).fills) == 1
+    recorded_on = int(desk.rows("account_fills")["sequence"].iloc[0])
+    assert recorded_for(ledger, strategy, TRADED, recorded_on - 1).fills == []  # as it was known before
     desk.decided("one", {}, held={"AAA": 100}, session=TRADED)
     following = pd.Timestamp("2024-03-06")
     desk.decided("one", {}, held={"AAA": 100}, session=following, account_until=None)
     assert book_quantities(desk)["one"] == 100.0
     after = pd.Timestamp("2024-03-07")
     assert recorded_for(ledger, strategy, after, desk.stores.ledger.head().sequence).fills == []
+
+
+def test_orders_and_stops_for_an_ex_session_are_sent_in_its_shares(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 50}, held={"AAA": 100}, stops={"AAA": 45.0})
+    desk.decided("two", {})
+    desk.venue.held = {"AAA": 100.0}
+    driver = desk.driver()
+    object.__setattr__(driver.market, "splits", lambda strategy, after, until: {"AAA": 2.0} if until >= TRADED else {})
+    send_orders(driver)
+    assert desk.venue.taken[the_order(desk)].quantity == 100.0
+    assert working_stops(desk) == [("AAA", -200.0, 22.5)]
+    assert reconcile(driver).state == "agreed"  # the evening before, the venue holds the old shares
+    desk.venue.fill(the_order(desk), 100.0, 25.0)
+    desk.venue.held["AAA"] += 100.0  # the split of what was held
+    desk.moment = NOON
+    assert reconcile(driver).state == "agreed"
+    assert desk.rows("account_fills")["state"].tolist() == ["allotted"]

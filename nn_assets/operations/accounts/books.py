@@ -267,6 +267,14 @@ def session_of(account: AccountBooks, moment: pd.Timestamp) -> pd.Timestamp:
     return session
 
 
+def last_opened(account: AccountBooks, now: pd.Timestamp) -> pd.Timestamp:
+    """The last session that has opened at a UTC moment: its splits are in what the venue holds."""
+    day = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
+    hours = session_hours(account.strategies[0].market.calendar, day - pd.Timedelta(days=30), day)
+    session: pd.Timestamp = hours[hours["opens"] <= now]["session"].iloc[-1]
+    return session
+
+
 def last_over(account: AccountBooks, now: pd.Timestamp) -> pd.Timestamp:
     """The last session that is over at a UTC moment: its decision is due."""
     market = account.strategies[0].market
