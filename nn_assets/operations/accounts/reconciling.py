@@ -10,12 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import ControlError, SourceError
+from nn_assets.errors import ControlError
 from nn_assets.execution.netting import apportioned, cents_by_weight
-from nn_assets.execution.venue import VenueDownError, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow, last_opened, last_over
 from nn_assets.operations.accounts.collecting import collect
-from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.asof.accounts import (
     ACCEPTED,
@@ -34,8 +33,6 @@ _CENT = 0.01
 _SHARES = 1e-9
 _ASKS = 3
 CASH = "cash"
-UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
-"""What a venue raises that says nothing of the account: nothing is known of it then."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
             compared = _compare(driver)
             differences, apart = compared.differences, compared.cash_apart_usd
         except UNREACHED as error:
-            differences = [{"kind": "venue", "says": error.found}]
+            differences = [{"kind": "venue", "says": unreached_text(error)}]
         if not differences or not settles or asked == _ASKS - 1:
             break
         driver.sleep(driver.account.settle_seconds / (_ASKS - 1))
@@ -227,7 +224,7 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
         except UNREACHED as error:
             raise ControlError(
                 expected="a venue that says what it holds",
-                found=error.found,
+                found=unreached_text(error),
                 remedy="wait until it answers: what it would say cannot be accepted unseen",
                 rule="account_differs",
             ) from error

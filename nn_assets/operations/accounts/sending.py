@@ -11,7 +11,7 @@ import pandas as pd
 from nn_assets.execution.netting import AccountOrder, BookOrder, netted
 from nn_assets.execution.venue import OrderAtVenue, VenueDownError, VenueRefusedError, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow
-from nn_assets.operations.accounts.driver import Driver, asked_again, at_of
+from nn_assets.operations.accounts.driver import UNREACHED, Driver, asked_again, at_of, unreached_text
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
 from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
@@ -65,8 +65,8 @@ def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
                 break
         try:
             _send_all(driver, books)
-        except VenueDownError as error:
-            return Sent(down=str(error), orders=_states(driver, books))
+        except UNREACHED as error:
+            return Sent(down=unreached_text(error), orders=_states(driver, books))
         return Sent(orders=_states(driver, books))
 
 
