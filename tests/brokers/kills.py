@@ -205,7 +205,7 @@ class World:
         """Hold the ledger against the venue's journal."""
         journal = self.liar.account.journal
         assert oracle.orders_doubled(journal, self.intended) == []
-        assert oracle.stops_doubled(journal) == []
+        assert oracle.stops_doubled(journal, self.ledger) == []
         assert oracle.fills_lost_or_invented(journal, self.ledger) == ([], [])
         held, money = oracle.account_by_journal(journal, Decimal(2 * int(CAPITAL_USD)))
         books = oracle.books_by_fills(self.ledger)
