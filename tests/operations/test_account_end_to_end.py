@@ -18,7 +18,7 @@ from nn_assets.market.calendar.sessions import session_hours, sessions_between
 from nn_assets.operations.accounts import driver as driving
 from nn_assets.operations.accounts.books import AccountBooks, account_for
 from nn_assets.operations.accounts.driver import Driver
-from nn_assets.operations.accounts.of_the_day import after_round, before_round
+from nn_assets.operations.accounts.of_the_day import account_due, after_round, before_round
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.clock import as_of_session
@@ -29,6 +29,7 @@ from nn_assets.operations.situation import headline_now
 from nn_assets.session.filling import _liquidity
 from tests.operations import homes
 from tests.orchestration.conftest import LAST, NAME, living_in, strategy_of, write_strategy
+from tests.runs import materialise
 from tests.shared_homes import built_once
 
 pytestmark = pytest.mark.slow
@@ -196,3 +197,23 @@ def test_a_position_that_no_book_has_stops_what_opens_and_after_it_was_accepted_
 def _details(session: pd.Timestamp) -> dict[str, object]:
     with open_history(strategy_of()) as history:
         return dict(history.stores.ledger.read("decisions", NAME, session, session)["details"].iloc[0])
+
+
+@pytest.mark.full
+def test_dagsters_daily_job_collects_before_its_round_and_sends_after_it_and_the_accounts_job_keeps_it(
+    at_venue: Traded,
+) -> None:
+    there = at_venue
+    there.now = as_of_session(strategy_of().market, SESSIONS[0]) + pd.Timedelta(minutes=15)
+    materialise(strategy_of(), "daily", first=str(SESSIONS[0].date()), last=str(SESSIONS[0].date()))
+    assert there.venue.orders()
+    there.trade(SESSIONS[1])
+    materialise(strategy_of(), "daily", first=str(SESSIONS[1].date()), last=str(SESSIONS[1].date()))
+    assert set(states(there.home, "fills")["source"]) == {"venue"}
+    materialise(strategy_of(), "account")
+    with open_history(strategy_of()) as history:
+        rows = history.stores.ledger.read("reconciliations", "account.tiny")
+        assert rows["state"].eq("agreed").all()
+        assert account_due(history.strategy, pd.Timestamp("2017-06-05 13:00", tz="UTC")).run_key.startswith("tiny:")
+        assert "no session" in account_due(history.strategy, pd.Timestamp("2017-06-04 14:00", tz="UTC"))
+        assert "more than an hour away" in account_due(history.strategy, pd.Timestamp("2017-06-05 06:00", tz="UTC"))

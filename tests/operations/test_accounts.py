@@ -9,13 +9,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.errors import ControlError
+from nn_assets.cli.accounts import send, show
+from nn_assets.errors import ControlError, SettingsError
 from nn_assets.execution.venue import VenueFill, VenueOrder
+from nn_assets.execution.venues import account_of
 from nn_assets.operations.accounts import points
+from nn_assets.operations.accounts.books import account_named, accounts
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.asof.accounts import recorded_for
 from tests.operations.account_books import NIGHT, NOON, OPEN, TRADED, Desk, Fails
+from tests.orchestration.conftest import living_in, strategy_of, write_strategy
 
 
 @pytest.fixture
@@ -518,3 +523,72 @@ def test_the_same_comparison_is_on_record_once(desk: Desk) -> None:
     for _ in range(3):
         reconcile(desk.driver())
     assert len(desk.rows("reconciliations")) == 1
+
+
+# --- which books share an account ----------------------------------------------------------------------
+
+
+def test_strategies_of_one_account_and_venue_share_it_and_two_venues_are_refused_by_name(tmp_path: Path) -> None:
+    def traded_at(folder: str) -> dict[str, object]:
+        return {"broker": "file_drop", "broker_settings": {"folder": folder}, "account": "desk"}
+
+    write_strategy(tmp_path, "one", execution=traded_at("/a"))
+    write_strategy(tmp_path, "two", execution=traded_at("/a"))
+    write_strategy(tmp_path, "alone", execution={**traded_at("/b"), "account": None})
+    write_strategy(tmp_path, "on_paper")
+    with living_in(tmp_path):
+        assert [(account.name, len(account.strategies)) for account in accounts()] == [("alone", 1), ("desk", 2)]
+        assert account_of(strategy_of("on_paper")) is None
+        assert "desk: never compared; books one, two" in show()["text"]
+        with pytest.raises(ControlError, match=r"alone, desk.*--account NAME"):
+            send(None, alone=False)
+        write_strategy(tmp_path, "two", execution=traded_at("/c"))
+        with pytest.raises(
+            SettingsError, match=r"one execution.broker_settings for all strategies of the account desk"
+        ):
+            account_named("desk")
+
+
+@pytest.mark.full
+def test_a_halt_after_the_outbox_was_committed_crosses_nothing(desk: Desk, monkeypatch) -> None:
+    desk.decided("one", {"AAA": 40})
+    desk.decided("two", {"AAA": -40})
+    send_orders(desk.driver())
+    desk.halt("two")
+    send_orders(desk.driver())
+    assert [order.quantity for order in desk.venue.taken.values()] == [40.0]
+
+
+@pytest.mark.full
+def test_a_book_that_filled_on_paper_for_a_while_takes_no_fill_twice(desk: Desk) -> None:
+    sent(desk)
+    desk.venue.fill(the_order(desk), 100.0, 50.0)
+    reconcile(desk.driver())
+    until = desk.stores.ledger.head().sequence
+    ledger, strategy = desk.stores.ledger, desk.account.strategies[0]
+    assert len(recorded_for(ledger, strategy, TRADED, until).fills) == 1
+    recorded_on = int(desk.rows("account_fills")["sequence"].iloc[0])
+    assert recorded_for(ledger, strategy, TRADED, recorded_on - 1).fills == []  # as it was known before
+    desk.decided("one", {}, held={"AAA": 100}, session=TRADED)
+    following = pd.Timestamp("2024-03-06")
+    desk.decided("one", {}, held={"AAA": 100}, session=following, account_until=None)
+    assert book_quantities(desk)["one"] == 100.0
+    after = pd.Timestamp("2024-03-07")
+    assert recorded_for(ledger, strategy, after, desk.stores.ledger.head().sequence).fills == []
+
+
+def test_orders_and_stops_for_an_ex_session_are_sent_in_its_shares(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 50}, held={"AAA": 100}, stops={"AAA": 45.0})
+    desk.decided("two", {})
+    desk.venue.held = {"AAA": 100.0}
+    driver = desk.driver()
+    object.__setattr__(driver.market, "splits", lambda strategy, after, until: {"AAA": 2.0} if until >= TRADED else {})
+    send_orders(driver)
+    assert desk.venue.taken[the_order(desk)].quantity == 100.0
+    assert working_stops(desk) == [("AAA", -200.0, 22.5)]
+    assert reconcile(driver).state == "agreed"  # the evening before, the venue holds the old shares
+    desk.venue.fill(the_order(desk), 100.0, 25.0)
+    desk.venue.held["AAA"] += 100.0  # the split of what was held
+    desk.moment = NOON
+    assert reconcile(driver).state == "agreed"
+    assert desk.rows("account_fills")["state"].tolist() == ["allotted"]
