@@ -313,3 +313,4 @@ if __name__ == "__main__":
             play(played, int(sys.argv[2]), tells=lambda figure: print(figure, flush=True))
         finally:
             (played.folder / "journal.json").write_text(json.dumps(played.liar.account.journal, indent=0))
+            (played.folder / "lies.json").write_text(json.dumps(played.liar.counts))
