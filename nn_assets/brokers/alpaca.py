@@ -30,7 +30,7 @@ from nn_assets.execution.venue import (
 )
 from nn_assets.sources.http import JsonClient
 from nn_assets.sources.keys import EnvironmentKey
-from nn_assets.sources.retry import Fault, RetryPolicy, persist
+from nn_assets.sources.retry import DEFAULT_POLICY, Fault, RetryPolicy, persist
 
 LIVE_VARIABLE = "NN_ASSETS_LIVE_ACCOUNT"
 """Environment variable that repeats the address of a live account."""
@@ -57,7 +57,6 @@ _ORDERS_A_PAGE, _FILLS_A_PAGE = 500, 100
 _TICK, _FINE_TICK, _FINE_BELOW = Decimal("0.01"), Decimal("0.0001"), Decimal(1)
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _UNPROCESSABLE, _TOO_MANY = 401, 403, 404, 422, 429
 _REFUSES = (400, _UNPROCESSABLE)
-_WAITS = RetryPolicy(attempts=4)
 _MARGIN = pd.Timedelta(seconds=1)
 _Value = TypeVar("_Value")
 _Asked = ParamSpec("_Asked")
@@ -83,7 +82,7 @@ class AlpacaVenue:
     key: EnvironmentKey
     secret: EnvironmentKey
     base_url: str = ALPACA_PAPER
-    policy: RetryPolicy = _WAITS
+    policy: RetryPolicy = DEFAULT_POLICY
     timeout_seconds: float = 30.0
     name: str = "alpaca"
     _our_ids: dict[str, str] = field(default_factory=dict, repr=False)  # by Alpaca's own: an order keeps both

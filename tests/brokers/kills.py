@@ -205,7 +205,7 @@ class World:
         """Hold the ledger against the venue's journal."""
         journal = self.liar.account.journal
         assert oracle.orders_doubled(journal, self.intended) == []
-        assert oracle.stops_doubled(journal) == []
+        assert oracle.stops_doubled(journal, self.ledger) == []
         assert oracle.fills_lost_or_invented(journal, self.ledger) == ([], [])
         held, money = oracle.account_by_journal(journal, Decimal(2 * int(CAPITAL_USD)))
         books = oracle.books_by_fills(self.ledger)
@@ -313,3 +313,4 @@ if __name__ == "__main__":
             play(played, int(sys.argv[2]), tells=lambda figure: print(figure, flush=True))
         finally:
             (played.folder / "journal.json").write_text(json.dumps(played.liar.account.journal, indent=0))
+            (played.folder / "lies.json").write_text(json.dumps(played.liar.counts))

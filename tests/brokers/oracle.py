@@ -38,14 +38,21 @@ def orders_doubled(journal: Iterable[Entry], intended: Iterable[tuple[str, Decim
     return [f"{count} x {name}" for name, count in (taken - Counter(intended)).items()]
 
 
-def stops_doubled(journal: Iterable[Entry]) -> list[str]:
-    """Stops that the venue took while one of the same symbol, size, side and price worked: two books' are netted."""
+def stops_doubled(journal: Iterable[Entry], ledger: Path) -> list[str]:
+    """Stops that the venue took while the same one worked, and those that the ledger never had.
+
+    The same one: of one symbol, size and side, and of one price before it was rounded to the venue's ticks; those of
+    two books that are all that are one order.
+    """
+    prices = {row["client_order_id"]: row["price"] for row in rows_of(ledger, "account_orders")}
     working: dict[str, tuple[str, ...]] = {}
     faults = []
     for entry in journal:
         name = entry["client_order_id"]
         if entry["what"] == "taken" and entry["type"] == "stop":
-            what = tuple(entry[key] for key in ("symbol", "side", "quantity", "stop_price"))
+            if name not in prices:
+                faults.append(f"{name}: none of the ledger's")
+            what = entry["symbol"], entry["side"], entry["quantity"], str(prices.get(name))
             faults += [f"{name} beside {other}: {what}" for other, before in working.items() if before == what]
             working[name] = what
         elif entry["what"] in ("fill", "canceled", "expired", "rejected"):

@@ -171,6 +171,10 @@ def test_a_rate_limit_is_waited_out_since_nothing_was_done(venue, vendor, other_
     venue.send(order("one", 100.0))
     assert vendor.slept == [17.0, 17.0]
     assert [entry["what"] for entry in other_side.journal] == ["taken"]
+    reset = {"Date": "Fri, 05 Jan 2018 12:00:20 GMT", "X-RateLimit-Reset": "1515153660"}  # a minute after noon
+    vendor.faults = [Answer({}, 429, reset)]
+    assert venue.cash() == 100_000.0
+    assert vendor.slept[2:] == [40.0]
     vendor.faults = [Answer({}, 429)] * 4
     with pytest.raises(VenueDownError, match="rate limit"):
         venue.send(order("two", 100.0))
