@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -34,6 +35,12 @@ class Fault:
         Whether the fault may pass by itself.
     wait_seconds : float
         How long the vendor asks to wait; 0 where it does not say.
+    status : int
+        Of the HTTP answer; 0 where there was none, or a good one.
+    answer : object
+        The JSON that came with such a status, where it was any.
+    unsent : bool
+        Whether the request surely never left: no connection was made.
     """
 
     rule: str
@@ -42,6 +49,9 @@ class Fault:
     remedy: str
     passing: bool = False
     wait_seconds: float = 0.0
+    status: int = 0
+    answer: Any = None
+    unsent: bool = False
 
     def error(self, **where: object) -> SourceError:
         """Make the error that the caller raises."""
@@ -123,7 +133,8 @@ def judge(
     """
     secrets = tuple(secrets)
     if not 200 <= status < 300:
-        return _status_fault(status, headers, _excerpt(body, secrets))
+        fault = _status_fault(status, headers, _excerpt(body, secrets))
+        return replace(fault, status=status, answer=_json_of(body, secrets))
     kind = headers.get("content-type") or "none"
     if says_json and "json" not in kind.lower():
         return Fault(
@@ -141,6 +152,14 @@ def judge(
                 "json_answer", "JSON from the vendor", message, "check the exchange's address and its status page"
             )
         return broken_off(message)
+
+
+def _json_of(body: bytes, secrets: tuple[str, ...]) -> Any:
+    """The JSON of a body; None where it is none."""
+    try:
+        return _blotted(json.loads(body), secrets)
+    except (ValueError, RecursionError):
+        return None
 
 
 def broken_off(found: str) -> Fault:
@@ -195,14 +214,15 @@ def _status_fault(status: int, headers: Mapping[str, str | None], excerpt: str) 
 
 
 def _asked_wait(headers: Mapping[str, str | None]) -> float:
-    """Seconds of a Retry-After header; a date in it counts from the answer's own Date."""
-    retry_after = (headers.get("retry-after") or "").strip()
+    """Seconds of a Retry-After header, else up to X-RateLimit-Reset; moments count from the answer's own Date."""
+    retry_after, reset = ((headers.get(name) or "").strip() for name in ("retry-after", "x-ratelimit-reset"))
     if retry_after.replace(".", "", 1).isdigit():
         return float(retry_after)
     try:
-        until, sent = parsedate_to_datetime(retry_after), parsedate_to_datetime(headers.get("date") or "")
+        sent = parsedate_to_datetime(headers.get("date") or "")
+        until = parsedate_to_datetime(retry_after) if retry_after else datetime.fromtimestamp(int(reset), UTC)
         return max((until - sent).total_seconds(), 0.0)
-    except (TypeError, ValueError):
+    except (OSError, OverflowError, TypeError, ValueError):
         return 0.0
 
 
