@@ -97,6 +97,23 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
     return replace(orders, reason_code=tuple(codes))
 
 
+def orders_under(orders: Orders, held: FloatArray, control: Control) -> Orders:
+    """What a control leaves of orders made before it was in force: all, those that reduce, or none.
+
+    Those that are left out have the reason ``halted``.
+
+    Parameters
+    ----------
+    held : ndarray, shape (symbols,)
+        Signed quantities; NaN is reduced by nothing.
+    """
+    if control < Control.REDUCING or len(orders) == 0:
+        return orders
+    stays = reduces(orders, held) if control < Control.HALTED else np.zeros(len(orders), dtype=np.bool_)
+    codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
+    return replace(orders, reason_code=denied_with_their_close(orders, codes))
+
+
 def _duplicates(orders: Orders, state: PreTradeGateState) -> BoolArray:
     """Orders whose id was sent, or whose symbol has one already that does not merely close what is held."""
     seen = set(state.sent_ids)

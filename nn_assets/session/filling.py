@@ -25,7 +25,8 @@ from nn_assets.execution.broker import (
     ended_orders,
     loss_beyond_stops,
 )
-from nn_assets.execution.orders import Orders, denied_with_their_close, ended_where, reduces
+from nn_assets.execution.orders import Orders, ended_where
+from nn_assets.execution.pre_trade_gate import orders_under
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.funding import Funding
@@ -180,11 +181,7 @@ def _liquidity(strategy: Strategy, market: SessionMarket) -> Liquidity:
 
 def still_sent(orders: Orders, book: Book, control: Control) -> Orders:
     """What the controls leave of the orders under way: all, those that reduce, or none."""
-    if control < Control.REDUCING or len(orders) == 0:
-        return orders
-    stays = reduces(orders, book.quantity) if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
-    codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
-    return replace(orders, reason_code=denied_with_their_close(orders, codes))
+    return orders_under(orders, book.quantity, control)
 
 
 def blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
