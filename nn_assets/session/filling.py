@@ -24,6 +24,7 @@ from nn_assets.execution.broker import (
     Stops,
     ended_orders,
     loss_beyond_stops,
+    uncounted_orders,
 )
 from nn_assets.execution.orders import Orders, ended_where
 from nn_assets.execution.pre_trade_gate import orders_under
@@ -45,6 +46,7 @@ class Filled:
     fills: tuple[FillArrays, FillArrays]  # of orders, and of stops: those of late bars first
     loss_beyond_stops_usd: float  # what they lost beyond the stops of the positions they closed
     ended: tuple[EndedOrder, ...]  # orders decided that are without a whole fill
+    uncounted: tuple[str, ...] = ()  # ids of orders sent that were neither filled as ordered nor ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,8 @@ def fill_session(
     sent = ended_where(sent, np.isin(sent.symbol, late.symbol), "late_stop")
     broker.send(sent)
     ordered = broker.fills()
-    ended = ended_orders(decided, broker.orders())
+    at_broker = broker.orders()
+    ended, uncounted = ended_orders(decided, at_broker), uncounted_orders(sent, at_broker, ordered)
     beyond += float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped, resting = no_fills(), book
@@ -135,7 +138,7 @@ def fill_session(
         stopped_usd, owed = _stopped_within(resting, book, bar, funding)
         book = book.funded(funding.until_close, funding.assumed)
         book = book.funded(owed, funding.assumed, position_usd=stopped_usd)
-    return Filled(book, (ordered, joined(late, stopped)), beyond, ended)
+    return Filled(book, (ordered, joined(late, stopped)), beyond, ended, uncounted)
 
 
 def _late_stops(stops: _Stops | None, book: Book, market: SessionMarket) -> tuple[Book, FillArrays, float]:

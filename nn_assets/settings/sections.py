@@ -536,6 +536,7 @@ class ExecutionSettings(Section):
     maximum_order_usd: Positive = 10_000_000.0
     price_collar_fraction: Fraction = 0.20
     maximum_orders_per_session: Count = 1000
+    maximum_sent_multiple: WhenSet[Positive] = 2.0  # of gross limit x equity: what is sent for one session
 
 
 class OversightSettings(Section):
