@@ -152,14 +152,14 @@ def _file_on_record(ledger: Ledger, strategy: str, decided_at: pd.Timestamp | No
         return HaltFile("the kill switch cannot be read")
     if decided_at is not None:
         rows = rows[(rows["recorded_at"] <= decided_at) | rows["at_once"]]
-    standing = None
+    halt = None
     for details, state in zip(rows["details"], rows["state"], strict=True):
         if "halt_file" in details:
             since = details.get("since")
-            standing = HaltFile(str(details["halt_file"]), None if since is None else pd.Timestamp(since))
+            halt = HaltFile(str(details["halt_file"]), None if since is None else pd.Timestamp(since))
         elif state in (KillSwitch.ACTIVE, KillSwitch.REDUCING):
-            standing = None
-    return standing
+            halt = None
+    return halt
 
 
 def halted_by_file(ledger: Ledger, strategy: str) -> bool:
