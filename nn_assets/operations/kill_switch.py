@@ -43,7 +43,9 @@ def record_control(
     ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
 
 
-def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> dict[str, Any]:
+def set_kill_switch(
+    strategy: str | None, state: str, who: str, reason: str, ledger: str | None = None
+) -> dict[str, Any]:
     """Set the kill switch of a strategy, also where the disk is full: a little room is kept back for it.
 
     Parameters
@@ -51,6 +53,8 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
     strategy : str, optional
         Its file may be broken, and may then be named instead of it, or gone as long as the ledger has something of it.
         Without a name every strategy is halted or reduced: someone in a hurry must not stop the wrong one.
+    ledger : str, optional
+        Its address; that of the environment, or the home's, when left out.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
         )
     if strategy is not None:
         (first, *others) = named = require_named(strategy)
-        _record_switches(named, state, who, reason)
+        _record_switches(named, state, who, reason, ledger=ledger)
         if not others:
             return {"strategy": first, "kill_switch": state, "text": _kill_switch_text([first], state)}
         return {"strategies": list(named), "kill_switch": state, "text": _kill_switch_text(named, state)}
@@ -90,7 +94,7 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
             rule=KILL_SWITCH,
         )
     every = known_names()
-    _record_switches(every, state, who, reason)
+    _record_switches(every, state, who, reason, ledger=ledger)
     return {"strategies": every, "kill_switch": state, "text": _kill_switch_text(every, state)}
 
 
@@ -127,20 +131,27 @@ def note_halt_file(strategy: str) -> str | None:
 
 
 def _record_switches(
-    strategies: Sequence[str], state: str, who: str, reason: str, details: dict[str, Any] | None = None
+    strategies: Sequence[str],
+    state: str,
+    who: str,
+    reason: str,
+    details: dict[str, Any] | None = None,
+    ledger: str | None = None,
 ) -> None:
     """Set the switch of each, with the room kept back where the disk is full."""
     for strategy in strategies:
         try:
-            _record_switch(strategy, state, who, reason, details)
+            _record_switch(strategy, state, who, reason, details, ledger)
         except NnAssetsError as error:
             if no_room(error) is None:
                 raise
             spend_reserve()
-            _record_switch(strategy, state, who, reason, details)
+            _record_switch(strategy, state, who, reason, details, ledger)
     keep_reserve()
 
 
-def _record_switch(strategy: str, state: str, who: str, reason: str, details: dict[str, Any] | None) -> None:
-    with Ledger() as ledger:  # it halts although the store of the lake is out of reach
+def _record_switch(
+    strategy: str, state: str, who: str, reason: str, details: dict[str, Any] | None, address: str | None
+) -> None:
+    with Ledger(address) as ledger:  # it halts although the store of the lake is out of reach
         record_control(ledger, strategy, KILL_SWITCH, state, who, reason, details)

@@ -434,6 +434,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         programme=facts.programme,
         groups=facts.groups,
         since_halt=market.since_halt,
+        greeks=market.greeks,
         closes_session=facts.closes_session,
     )
 

@@ -19,6 +19,7 @@ from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.measures import mean_over_symbols
+from nn_assets.portfolio.greeks import Greeks
 from nn_assets.session.day_sizes import Days, DaySizes, average_daily_volume, daily_volatility
 from nn_assets.session.regime_naming import RegimeNaming
 from nn_assets.settings import PortfolioSettings
@@ -108,6 +109,7 @@ class SessionMarket:
     funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
     halted: BoolArray | None = None  # known not to trade on this session; None: none
     since_halt: BoolArray | None = None  # trades again, and a forecast's sessions reach into a halt; None: none
+    greeks: Greeks | None = None  # (symbols,); None where the settings limit none
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -150,6 +152,7 @@ class MarketView:
     funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
     halted: BoolArray | None = None  # (bars, symbols), known at the session not to trade on it; None: never any
     halt_reach: int = 0  # sessions, the newest included, in which a halt may leave a fact of a decision missing
+    greeks: Greeks | None = None  # (bars, symbols), each session's as known at it; None where the settings limit none
     by_day: DaySizes | None = None  # where bars within the session are decided; None where each session is a day
 
     def __post_init__(self) -> None:
@@ -255,6 +258,7 @@ class MarketView:
             funding=None if self.funding is None else self.funding.at(slice(stop)),
             halted=None if self.halted is None else self.halted[:stop],
             halt_reach=self.halt_reach,
+            greeks=None if self.greeks is None else self.greeks.at(slice(stop)),
             by_day=None if self.by_day is None else self.by_day.until(stop),
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
         )
@@ -303,6 +307,7 @@ class MarketView:
             funding=None if self.funding is None else self.funding.at(row),
             halted=None if self.halted is None else self.halted[row],
             since_halt=self._since_halt(row),
+            greeks=None if self.greeks is None else self.greeks.at(row),
             earlier=EarlierBars(
                 stamps_of(panel.sessions[last:row]),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
@@ -402,6 +407,7 @@ def market_view(
     halted: BoolArray | None = None,
     halt_reach: int = 0,
     days: Days | None = None,
+    greeks: Greeks | None = None,
 ) -> MarketView:
     """Compute the sizes of every session.
 
@@ -430,6 +436,8 @@ def market_view(
     days : Days, optional
         The days of bars within the session. Average daily volume, the volatility of costs and the rules' regimes
         count days then, those that ended before the bar's own; ranges, volatilities of sizes and beta count bars.
+    greeks : Greeks, arrays of shape (bars, symbols), optional
+        Of instruments that carry them, each session's as known at its decision.
 
     Returns
     -------
@@ -484,6 +492,7 @@ def market_view(
         halted=halted,
         halt_reach=halt_reach,
         by_day=by_day,
+        greeks=greeks,
     )
 
 
