@@ -69,6 +69,7 @@ class PreTradeGateState:
     sent_ids: Collection[str] = ()
     unknown_shares: BoolArray | None = None  # positions of which the number of shares is not known; none left out
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
+    stale: BoolArray | None = None  # symbols without a fresh bar for as long as the settings allow; none left out
     sent: Sent = NOTHING_SENT  # for the same session, before these orders
 
 
@@ -76,9 +77,9 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
     """Return the same orders, each accepted or denied with a reason code.
 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
-    nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only`` and ``exposure`` (there
-    is always a way out, which needs a reference price and a known number of shares alone), and come first
-    when the rate is short. Exposure counts every order not denied before as filled; where the net would lie
+    nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only``, ``stale``, ``sent_value`` and
+    ``exposure`` (there is always a way out, which needs a reference price and a known number of shares alone), and
+    come first when the rate is short. Exposure counts every order not denied before as filled; where the net would lie
     beyond its limit, as the decision counts it, the orders that open on the side in excess are denied, so
     that no leg is opened whose counterpart was denied. An order that opens a side is denied with the one
     that should have closed the other.
@@ -90,8 +91,8 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
 
     An order is denied with the first code that holds, in this order: ``halted``, ``unexplained_factor`` (of a position
     whose shares are not known, since a factor that no stated split explains), ``quantity``, ``missing_reference``,
-    ``price_collar``, ``value``, ``duplicate``, ``uncounted``, ``reducing_only``, ``sent_value``, ``exposure``,
-    ``rate``.
+    ``price_collar``, ``value``, ``duplicate``, ``uncounted``, ``reducing_only``, ``stale`` (no fresh bar for
+    ``portfolio.stale_symbol_sessions``), ``sent_value``, ``exposure``, ``rate``.
 
     Parameters
     ----------
@@ -127,6 +128,8 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
         deny(state.sent.uncounted[orders.symbol] != 0.0, "uncounted")
     if state.control >= Control.REDUCING:
         deny(~reducing, "reducing_only")
+    if state.stale is not None:
+        deny(state.stale[orders.symbol] & ~reducing, "stale")
     if state.sent.orders and not _sent_fits(value, codes, reducing, state, settings):
         deny(~reducing, "sent_value")
     codes = list(denied_with_their_close(orders, codes))

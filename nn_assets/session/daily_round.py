@@ -481,6 +481,7 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         lot_size=strategy.portfolio.lot_size,
         sent_ids=frozenset(sent.client_order_id),
         unknown_shares=of_unknown_shares(book, market),
+        stale=market.stale,
     )
     return pass_pre_trade_gate(wanted_orders, gate_state, strategy.execution)
 

@@ -110,6 +110,7 @@ class SessionMarket:
     halted: BoolArray | None = None  # known not to trade on this session; None: none
     since_halt: BoolArray | None = None  # trades again, and a forecast's sessions reach into a halt; None: none
     greeks: Greeks | None = None  # (symbols,); None where the settings limit none
+    stale: BoolArray | None = None  # no fresh bar on as many sessions as the settings allow; None: they do not ask
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -153,6 +154,7 @@ class MarketView:
     halted: BoolArray | None = None  # (bars, symbols), known at the session not to trade on it; None: never any
     halt_reach: int = 0  # sessions, the newest included, in which a halt may leave a fact of a decision missing
     greeks: Greeks | None = None  # (bars, symbols), each session's as known at it; None where the settings limit none
+    stale_sessions: int = 0  # after which a symbol without a fresh bar is stale; 0: none ever is
     by_day: DaySizes | None = None  # where bars within the session are decided; None where each session is a day
 
     def __post_init__(self) -> None:
@@ -247,6 +249,22 @@ class MarketView:
         lately = self.halted[max(0, row + 1 - self.halt_reach) : row + 1].any(axis=0) & ~self.halted[row]
         return np.asarray(lately if self.candidates is None else lately & self.candidates[row])
 
+    def _stale(self, row: int) -> BoolArray | None:
+        """Symbols without a fresh bar on any of the last sessions, (symbols,): none, or one like the bar before.
+
+        A session on which it was known to be halted is none of these.
+        """
+        if self.stale_sessions == 0:
+            return None
+        rows = range(row, row - self.stale_sessions, -1)
+        if rows[-1] < 0:
+            return np.zeros(len(self.panel.symbols), dtype=np.bool_)
+        close = self.panel.close
+        stale = np.logical_and.reduce(
+            [~(np.isfinite(close[past]) & (close[past] > 0.0)) | _repeated(self.panel, past) for past in rows]
+        )
+        return stale if self.halted is None else stale & ~self.halted[rows[-1] : row + 1].any(axis=0)
+
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""
         stop = row + 1
@@ -258,6 +276,7 @@ class MarketView:
             funding=None if self.funding is None else self.funding.at(slice(stop)),
             halted=None if self.halted is None else self.halted[:stop],
             halt_reach=self.halt_reach,
+            stale_sessions=self.stale_sessions,
             greeks=None if self.greeks is None else self.greeks.at(slice(stop)),
             by_day=None if self.by_day is None else self.by_day.until(stop),
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
@@ -308,6 +327,7 @@ class MarketView:
             halted=None if self.halted is None else self.halted[row],
             since_halt=self._since_halt(row),
             greeks=None if self.greeks is None else self.greeks.at(row),
+            stale=self._stale(row),
             earlier=EarlierBars(
                 stamps_of(panel.sessions[last:row]),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
@@ -493,6 +513,7 @@ def market_view(
         halt_reach=halt_reach,
         by_day=by_day,
         greeks=greeks,
+        stale_sessions=settings.stale_symbol_sessions or 0,
     )
 
 

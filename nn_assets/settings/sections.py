@@ -544,6 +544,7 @@ class PortfolioSettings(Section):
     weekly_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.04
     session_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.03
     stale_symbols_limit_fraction: WhenSet[Fraction] = 0.50  # without a close, or whose bar repeats the one before
+    stale_symbol_sessions: WhenSet[Count | None] = None  # in a row without a fresh bar: nothing is opened in the symbol
     replay_reset_sessions: Count = 20
     when_paused: Literal["flat", "hold"] = "flat"
 

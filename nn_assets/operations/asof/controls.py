@@ -11,6 +11,7 @@ and for orders under way that were to fill since it lay there. *Sending* obeys t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -73,14 +74,16 @@ def sending_control(ledger: Ledger, strategy: Strategy) -> SendingControl:
     """What may be sent now, by the controls of now: the strictest of them all, to be asked again before each sending.
 
     The file ``HALT``, the kill switch, and the breakers that the last decided session left latched. A reset counts
-    from the decision of the next session, and so do drift states. Where the ledger was found changed, says that its
-    newest rows lie ahead of the clock, has no decision of the strategy, or cannot be read: HALTED.
+    from the decision of the next session, and so do drift states. Where the ledger was found changed, has rows that lie
+    ahead of the clock, has no decision of the strategy, or has a row of these controls that cannot be read or is not as
+    it was appended: HALTED.
     """
     file = halt_file_found()
     if file is not None:
         return SendingControl(Control.HALTED, (file.reason,))
     try:
-        causes = _causes_now(ledger, strategy)
+        with ledger.rows_verified():
+            causes = _causes_now(ledger, strategy)
     except (NnAssetsError, OSError, ValueError, TypeError, LookupError) as error:
         return SendingControl(Control.HALTED, (f"the controls cannot be read: {error}",))
     acting = sorted((cause for cause in causes if cause[0] is not Control.NORMAL), key=lambda cause: -cause[0])
@@ -154,12 +157,20 @@ def _file_on_record(ledger: Ledger, strategy: str, decided_at: pd.Timestamp | No
         rows = rows[(rows["recorded_at"] <= decided_at) | rows["at_once"]]
     halt = None
     for details, state in zip(rows["details"], rows["state"], strict=True):
-        if "halt_file" in details:
-            since = details.get("since")
-            halt = HaltFile(str(details["halt_file"]), None if since is None else pd.Timestamp(since))
+        if isinstance(details, Mapping) and "halt_file" in details:
+            halt = HaltFile(str(details["halt_file"]), _moment(details.get("since")))
         elif state in (KillSwitch.ACTIVE, KillSwitch.REDUCING):
             halt = None
     return halt
+
+
+def _moment(text: object) -> pd.Timestamp | None:
+    """A UTC moment on record; None where it is none."""
+    try:
+        moment = pd.Timestamp(str(text))
+    except ValueError:
+        return None
+    return moment if isinstance(moment, pd.Timestamp) and moment.tzinfo is not None else None
 
 
 def halted_by_file(ledger: Ledger, strategy: str) -> bool:
