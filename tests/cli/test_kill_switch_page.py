@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import html
+import http.client
 import re
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -176,3 +180,37 @@ def test_the_job_sets_it_with_a_reason_and_never_without(home: Path) -> None:
         launched(state="ACTIVE", strategy="planted_edge", reason="again")
     assert len(on_record()) == 3
     set_kill_switch(None, "HALTED", "ann", "the command still halts")
+
+
+def test_by_a_real_server_a_person_opens_the_address_and_halts(home: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        app = UiGuard(WithKillSwitch(WithReports(Starlette())), port, TOKEN)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        listener.listen()
+        thread.start()
+        asks = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+        def answered(method: str, path: str, content: str = "", **headers: str) -> tuple[int, str, str]:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            asks.request(method, path, content or None, named)
+            answer = asks.getresponse()
+            return answer.status, answer.getheader("set-cookie", ""), answer.read().decode()
+
+        assert answered("GET", PATH)[0] == 401
+        status, cookie, _ = answered("GET", f"{PATH}?token={TOKEN}&strategy=index_daily")
+        cookie = cookie.partition(";")[0]
+        assert status == 303
+        page = answered("GET", f"{PATH}?strategy=index_daily", cookie=cookie)[2]
+        (token,) = re.findall(r'name="token" value="([^"]+)"', page)
+        form = urlencode({"token": token, "strategy": "", "state": "HALTED", "reason": "stop it all", "who": "ann"})
+        own = {"cookie": cookie, "origin": f"http://127.0.0.1:{port}", "content_type": FORM}
+        assert answered("POST", PATH, form, **own | {"origin": "http://evil.example"})[0] == 403
+        assert on_record() == []
+        status, _, page = answered("POST", PATH, form, **own)
+        assert (status, [row[:2] for row in on_record()]) == (200, [(name, "HALTED") for name in STRATEGIES])
+        server.should_exit = True
+        asks.close()
+        thread.join(5.0)
