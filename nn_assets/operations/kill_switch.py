@@ -151,7 +151,12 @@ def _record_switches(
 
 
 def _record_switch(
-    strategy: str, state: str, who: str, reason: str, details: dict[str, Any] | None, address: str | None
+    strategy: str,
+    state: str,
+    who: str,
+    reason: str,
+    details: dict[str, Any] | None = None,
+    address: str | None = None,
 ) -> None:
     with Ledger(address) as ledger:  # it halts although the store of the lake is out of reach
         record_control(ledger, strategy, KILL_SWITCH, state, who, reason, details)

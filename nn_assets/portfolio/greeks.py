@@ -40,7 +40,7 @@ class Greeks:
             Held and not to be sold in this session. Where one of these lacks a Greek, what it does to the book is not
             known, and no instrument that has Greeks may be held.
         """
-        known: BoolArray = np.isfinite(np.vstack(list(self.per_unit.values()))).all(axis=0)
+        known = np.asarray(np.isfinite(np.vstack(list(self.per_unit.values()))).all(axis=0))
         if (self.carried & ~known & np.asarray(stuck, dtype=np.bool_)).any():
             return ~self.carried
         return ~self.carried | known

@@ -263,7 +263,8 @@ class MarketView:
         stale = np.logical_and.reduce(
             [~(np.isfinite(close[past]) & (close[past] > 0.0)) | _repeated(self.panel, past) for past in rows]
         )
-        return stale if self.halted is None else stale & ~self.halted[rows[-1] : row + 1].any(axis=0)
+        halted = False if self.halted is None else self.halted[rows[-1] : row + 1].any(axis=0)
+        return np.asarray(stale & np.logical_not(halted))
 
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""

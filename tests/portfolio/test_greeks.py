@@ -152,7 +152,7 @@ def test_greeks_that_nothing_limits_change_no_bit(construction: str) -> None:
 # --- as known at each session -------------------------------------------------------------------------------
 
 
-def stated(**changes: object) -> Strategy:
+def limited_by(**changes: object) -> Strategy:
     base = world_strategy()
     portfolio = base.portfolio.model_dump(mode="json", exclude_unset=True)
     series = [
@@ -160,8 +160,8 @@ def stated(**changes: object) -> Strategy:
         for name in ("delta", "vega")
     ]
     limited = {"symbols": ["AAA"], "delta": "delta", "delta_limit": 0.01, **changes}
-    stated_by = base.model_dump(mode="json", exclude_unset=True)
-    return Strategy.model_validate(stated_by | {"series": series, "portfolio": {**portfolio, "greeks": limited}})
+    of_world = base.model_dump(mode="json", exclude_unset=True)
+    return Strategy.model_validate(of_world | {"series": series, "portfolio": {**portfolio, "greeks": limited}})
 
 
 def observations(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
@@ -183,14 +183,14 @@ AS_THEN = [
 
 
 def test_each_session_reads_what_it_knew_and_a_stale_or_absent_greek_is_none() -> None:
-    known = greeks_known(stated(), observations(*AS_THEN), SESSIONS, SYMBOLS)
+    known = greeks_known(limited_by(), observations(*AS_THEN), SESSIONS, SYMBOLS)
     assert known is not None
     assert known.carried.tolist() == [True, False, False, False, False]
     np.testing.assert_array_equal(known.per_unit["delta"][:, 0], [1.0, 1.0, 2.0, np.nan, np.nan])
     assert np.isnan(known.per_unit["delta"][:, 1:]).all()
     # Restated, and more, later: rows before stay to the bit.
     later = [("AAA", "2014-03-03", "2014-03-06 12:00", 70.0), ("AAA", "2014-03-06", "2014-03-06 20:00", 80.0)]
-    after = greeks_known(stated(), observations(*AS_THEN, *later), SESSIONS, SYMBOLS)
+    after = greeks_known(limited_by(), observations(*AS_THEN, *later), SESSIONS, SYMBOLS)
     assert after is not None
     assert after.per_unit["delta"][:3].tobytes() == known.per_unit["delta"][:3].tobytes()
     assert after.per_unit["delta"][3, 0] == 80.0
@@ -210,7 +210,7 @@ def test_each_session_reads_what_it_knew_and_a_stale_or_absent_greek_is_none() -
 )
 def test_settings_that_contradict_themselves_are_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
-        stated(**changes)
+        limited_by(**changes)
 
 
 # --- end to end: a replay whose book would be far beyond the limit -------------------------------------------

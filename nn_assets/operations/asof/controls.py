@@ -116,7 +116,7 @@ def kill_switch_now(ledger: Ledger, strategy: str) -> str:
 
     HALTED while a file ``HALT`` lies in the home.
     """
-    return str(KillSwitch.HALTED) if halt_file_found() is not None else _states(ledger, strategy, None)[0]
+    return str(KillSwitch.HALTED) if halt_file_found() is not None else _states(_switches(ledger, strategy), None)[0]
 
 
 def kill_switches_of(
@@ -138,20 +138,19 @@ def kill_switches_of(
     decided_at : UTC moment, optional
         When the session was put on record; None while it is undecided.
     """
-    at_decision, before_fill = kill_switch_at(ledger, strategy, decision, fill, decided_at=decided_at)
-    file = halt_file_found() if decided_at is None else None
-    file = file or _file_on_record(ledger, strategy.name, decided_at)
+    rows = _switches(ledger, strategy.name)
+    clocked = has_clock(strategy.market, now_utc())
+    at_decision, before_fill = _states(rows, *((decision, fill) if clocked else (decided_at, decided_at)))
+    file = (halt_file_found() if decided_at is None else None) or _file_on_record(rows, decided_at)
     if file is None:
         return at_decision, before_fill
-    reaches = file.since is None or fill >= file.since or not has_clock(strategy.market, now_utc())
+    reaches = file.since is None or fill >= file.since or not clocked
     return str(KillSwitch.HALTED), str(KillSwitch.HALTED) if reaches else before_fill
 
 
-def _file_on_record(ledger: Ledger, strategy: str, decided_at: pd.Timestamp | None) -> HaltFile | None:
+def _file_on_record(rows: pd.DataFrame | None, decided_at: pd.Timestamp | None) -> HaltFile | None:
     """The halt that a file put on record, as long as no person set the switch to anything milder since."""
-    try:
-        rows = _switches(ledger, strategy)
-    except LedgerError:
+    if rows is None:
         return HaltFile("the kill switch cannot be read")
     if decided_at is not None:
         rows = rows[(rows["recorded_at"] <= decided_at) | rows["at_once"]]
@@ -175,7 +174,7 @@ def _moment(text: object) -> pd.Timestamp | None:
 
 def halted_by_file(ledger: Ledger, strategy: str) -> bool:
     """Whether a halt by the file stands on record, so that it need not be put there again."""
-    return _file_on_record(ledger, strategy, None) is not None
+    return _file_on_record(_switches(ledger, strategy), None) is not None
 
 
 def kill_switch_at(
@@ -186,7 +185,7 @@ def kill_switch_at(
     Where it has none: as it was when the session was decided, or as it is while that is undecided.
     """
     clocked = has_clock(strategy.market, now_utc())
-    return _states(ledger, strategy.name, *(moments if clocked else [decided_at] * len(moments)))
+    return _states(_switches(ledger, strategy.name), *(moments if clocked else [decided_at] * len(moments)))
 
 
 def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
@@ -196,21 +195,23 @@ def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
     return moment
 
 
-def _switches(ledger: Ledger, strategy: str) -> pd.DataFrame:
-    """Every setting of the switch in order; ``at_once``: by a clock that ran ahead, at an unknown time.
+def _switches(ledger: Ledger, strategy: str) -> pd.DataFrame | None:
+    """Every setting of the switch in order; None where they cannot be read.
 
-    Of those what restricts counts at once, a release no earlier.
+    Those ``at_once`` were set by a clock that ran ahead, at an unknown time: what restricts counts at once, a release
+    no earlier.
     """
-    rows = ledger.read("controls", strategy, where={"kind": KILL_SWITCH}, every_version=True, bookkeeping=True)
-    rows = rows.sort_values("sequence")
-    wrong = ledger.mended().of_wrong_clocks(rows["recorded_at"]) | (rows["recorded_at"] > ledger.now())
+    try:
+        rows = ledger.read("controls", strategy, where={"kind": KILL_SWITCH}, every_version=True, bookkeeping=True)
+        rows = rows.sort_values("sequence")
+        wrong = ledger.mended().of_wrong_clocks(rows["recorded_at"]) | (rows["recorded_at"] > ledger.now())
+    except LedgerError:
+        return None
     return rows.assign(at_once=wrong & (rows["state"] != str(KillSwitch.ACTIVE)))
 
 
-def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> list[str]:
-    try:
-        rows = _switches(ledger, strategy)
-    except LedgerError:
+def _states(rows: pd.DataFrame | None, *moments: pd.Timestamp | None) -> list[str]:
+    if rows is None:
         return [str(KillSwitch.HALTED)] * len(moments)
     at_once = rows["at_once"]
     histories = (rows if moment is None else rows[(rows["recorded_at"] <= moment) | at_once] for moment in moments)
