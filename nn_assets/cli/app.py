@@ -60,6 +60,10 @@ control_commands = typer.Typer(
 )
 app.add_typer(audit_commands, name="audit")
 app.add_typer(control_commands, name="control")
+account_commands = typer.Typer(
+    rich_markup_mode=None, help="Accounts at venues: send, collect, compare, accept.", no_args_is_help=True
+)
+app.add_typer(account_commands, name="account")
 
 
 def _named_or_only(context: typer.Context, name: str) -> str:

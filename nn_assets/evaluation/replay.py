@@ -12,6 +12,7 @@ import pandas as pd
 from nn_assets.arrays import FloatArray
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.track import BookTrack
+from nn_assets.execution.broker import OpenBroker
 from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.learning.forecasts import ForecastArrays
@@ -101,6 +102,7 @@ def replay(
     late: Callable[[int], LateActions | None] | None = None,
     refreshes: Callable[[int], RefreshWatch] | None = None,
     progress: Callable[[int], None] | None = None,
+    open_broker: OpenBroker | None = None,
 ) -> Replay:
     """Play sessions in order, as the live round would have.
 
@@ -126,10 +128,13 @@ def replay(
         Row to the watch over refreshes after it, where another estimator's drift asks for them; its own when left out.
     progress : callable, optional
         Called with the number of sessions played, after each.
+    open_broker : callable, optional
+        Opens what fills; the strategy's own when left out, of one that trades at a venue the paper broker.
     """
     rounds: list[Round] = []
     horizon = strategy.label.horizon_sessions
-    open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
+    if open_broker is None:
+        open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     state, equity = initial, 0.0
     results: dict[int, tuple[float, float, float]] = {}
     bars = 0

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.arrays import Symbol
+from nn_assets.operations.accounts.of_the_day import after_round, before_round
 from nn_assets.operations.asof.models import models_in_force, require_models
 from nn_assets.operations.decisions.fired import (
     alert_of_assumed_funding,
@@ -36,8 +37,9 @@ def play_days(
 ) -> Iterator[tuple[DecidedSession, Figures]]:
     """Decide sessions in order, on a ledger that is intact; write each one's page, and append its alerts.
 
-    The caller must hold the strategy's lock. A session that is not closed yet is skipped. A page that fails is
-    reported: the decision is kept.
+    Of a strategy that trades at a venue, what its account did is collected and compared before, and what was decided is
+    sent after. The caller must hold the strategy's lock. A session that is not closed yet is skipped. A page that fails
+    is reported: the decision is kept.
 
     Yields
     ------
@@ -61,6 +63,8 @@ def play_days(
                 log.info("%s is not closed yet, and is left out", session.date())
             else:
                 closed.append(session)
+        if closed:
+            before_round(history, run_id, log)
         undecided = [session for session in closed if history.decided_at(session) is None]
         require_models(models_in_force(history.stores.ledger, history.strategy), undecided)
         for session in closed:
@@ -74,6 +78,8 @@ def play_days(
             alert_of_assumed_funding(history, decided.round, run_id)
             alert_of_unlike_day(history, decided.round, run_id)
             yield decided, session_metadata(decided, *_page(history, decided, log))
+        if closed:
+            after_round(history, run_id, log)
 
 
 def _page(history: History, decided: DecidedSession, log: logging.Logger) -> tuple[Path | str, bytes | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TABLES, STUDY, DAILY, COSTS, SEARCH = ("tables", "study", "daily", "costs", "search")
+TABLES, STUDY, DAILY, COSTS, SEARCH, ACCOUNT = ("tables", "study", "daily", "costs", "search", "account")
 SOME_ASSETS = "assets"
 """A run of assets that a person chose."""
 SEARCHED = "hyperparameters"

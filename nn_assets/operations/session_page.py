@@ -23,7 +23,15 @@ from nn_assets.operations.next_command import study_of_others, study_of_others_t
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
 from nn_assets.operations.ranges import ranges_on
 from nn_assets.operations.session_moves import kept_moves
-from nn_assets.operations.situation import of_bars, of_regime, orders_cancelled, share_text, situation_of, unlike_day
+from nn_assets.operations.situation import (
+    account_apart,
+    of_bars,
+    of_regime,
+    orders_cancelled,
+    share_text,
+    situation_of,
+    unlike_day,
+)
 from nn_assets.operations.waiting_refresh import waits_on_page
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
@@ -170,6 +178,7 @@ def _situation_after(
         *of_regime(details, session_round.session),
         *unlike_day(details),
         *orders_cancelled(details),
+        *account_apart(history.strategy, details.get("account_differs")),
         *waits_on_page(ledger, history.strategy, session_round.session, details, decided_at),
     )
     return replace(situation, study_of_others=study_of_others(history), faults=faults)

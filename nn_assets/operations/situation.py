@@ -11,9 +11,11 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import HoldingRows, OrderRows, TargetPositionRows
 from nn_assets.errors import ClockError, NnAssetsError
+from nn_assets.execution.venues import account_of
 from nn_assets.market.calendar.sessions import calendar_end_warning, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
+from nn_assets.operations.asof.accounts import account_differs_now
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halt_file import halt_file_found
@@ -242,6 +244,19 @@ def orders_cancelled(details: Mapping[str, Any]) -> tuple[Fault, ...]:
     return (Fault(why, f"cancel {still}, and compare the positions with the account"),)
 
 
+def account_apart(strategy: Strategy, differs: str | None) -> tuple[Fault, ...]:
+    """That the account at the venue is not that of its books, so that positions only shrink; nothing where it is."""
+    if differs is None:
+        return ()
+    why = f"account_differs: only what reduces is sent, since the account is not that of its books ({differs})"
+    account = account_of(strategy)
+    remedy = (
+        f"find out which is right; nn-assets account reconcile --account {account} compares again, and "
+        f'nn-assets account accept --account {account} --who WHO --why "..." has the books take its truth over'
+    )
+    return (Fault(why, remedy, TradingWord.REDUCED),)
+
+
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:
     """What is wrong with a session's bars: absent, held and in quarantine, confirmed by none, or known too late.
 
@@ -306,6 +321,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         if due is not None and due.why and not study_of_others(facts):
             yield Fault(due.why, due.command)
         yield from _of_sessions(facts, waiting, models, goes_on)
+    yield from account_apart(strategy, account_differs_now(ledger, strategy))
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:
         end, _, remedy = ends.partition(": ")

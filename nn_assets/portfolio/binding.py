@@ -113,6 +113,7 @@ def _controls(decision: Decision) -> str:
     """The controls that act on the sizes; what is left is rounding."""
     inputs, settings = decision.inputs, decision.settings
     named = [f"kill switch {inputs.kill_switch}"] if kill_switch_control(inputs.kill_switch) else []
+    named += ["the account differs from its books"] if inputs.account_differs else []
     named += [f"breaker {kind}" for kind in inputs.breakers if breaker_control([kind], settings)]
     if trading_state_control(inputs.trading_state, settings):
         named.append(f"drift {inputs.trading_state}")

@@ -82,6 +82,7 @@ class DecisionInputs(Priced):
     trading_state: str = "CONTINUE"
     breakers: tuple[str, ...] = ()  # kinds of those latched
     kill_switch: str = "ACTIVE"
+    account_differs: bool = False  # the account at the venue is not that of its books: nothing opens or grows
     regime_scale: float = 1.0
     last_mark: FloatArray | None = None  # last price known of what is held; the reference where left out
     unscaled_quantity: FloatArray | None = None  # u0: u of the session before, carried; what is held where left out

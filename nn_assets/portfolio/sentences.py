@@ -24,6 +24,7 @@ def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> st
     return (
         f"drift state {inputs.trading_state}, breaker {' and '.join(inputs.breakers) or 'none'}, "
         f"kill switch {inputs.kill_switch}, "
+        f"{'the account differs from its books, ' if inputs.account_differs else ''}"
         f"drawdown {inputs.drawdown_fraction:.2%} of {settings.drawdown_limit_fraction:.0%}, "
         f"regime {inputs.regime_scale:g}"
     )

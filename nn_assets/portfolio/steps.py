@@ -209,7 +209,8 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
     if state is Control.REDUCED or Control.REDUCING in (state, breaker):
         scale *= _HALF
     at_the_end = Control.FLAT if inputs.closes_session else Control.NORMAL
-    return strictest(state, breaker, kill_switch_control(inputs.kill_switch), at_the_end), scale
+    account = Control.REDUCING if inputs.account_differs else Control.NORMAL
+    return strictest(state, breaker, kill_switch_control(inputs.kill_switch), at_the_end, account), scale
 
 
 def without_answer(control: Control, no_answer: str | None) -> Control:

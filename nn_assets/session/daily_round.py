@@ -36,6 +36,7 @@ from nn_assets.oversight.severity import (
     severity,
 )
 from nn_assets.portfolio.actions import book_after_actions, book_after_delistings
+from nn_assets.portfolio.adjustments import BookAdjustment, book_after_adjustment
 from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breakers
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -100,6 +101,8 @@ class Controls:
     kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
     breaker_reset: BreakerReset | None = None
     unfinished_run: str | None = None  # why the orders under way cannot have been sent; None where they could
+    account_differs: str | None = None  # in which way the account at the venue is not that of its books
+    adjustment: BookAdjustment | None = None  # what a person had the book take over from the account
 
     def allow(self, *, without_verdict: bool) -> bool:
         """Whether positions may be taken: by the verdict, or by the settings without one; under an alarm by neither."""
@@ -361,12 +364,15 @@ def _converted(session_state: SessionState, facts: SessionFacts, lot_size: float
     book = replace(
         session_state.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0, session_delistings_usd=0.0
     )
+    adjustment, session = facts.controls.adjustment, facts.market.session
+    if adjustment is not None and adjustment.before(session):
+        book = book_after_adjustment(book, adjustment, session)
     if facts.late is not None:
         book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
         if owed_by_late_actions(facts.late, lot_size).anything:
             orders = ended_where(orders, np.ones(len(orders), dtype=np.bool_), "late_action")
     if split is None or dividend is None:
-        return replace(session_state, book=book, orders=orders)
+        return replace(session_state, book=_adjusted(book, adjustment, session), orders=orders)
     market = facts.market
     assumed = None if market.assumed_split is None else market.assumed_split == day_of(market.session)
     book = book_after_actions(book, split, dividend, lot_size, assumed)
@@ -376,7 +382,14 @@ def _converted(session_state: SessionState, facts: SessionFacts, lot_size: float
         gone = np.isfinite(facts.market.delisting)[orders.symbol]
         orders = ended_where(orders, gone, "delisted")
     orders = ended_where(orders, of_unknown_shares(book, facts.market)[orders.symbol], UNEXPLAINED_FACTOR)
-    return replace(session_state, book=book, orders=orders)
+    return replace(session_state, book=_adjusted(book, adjustment, session), orders=orders)
+
+
+def _adjusted(book: Book, adjustment: BookAdjustment | None, session: pd.Timestamp) -> Book:
+    """The book with what was accepted once the session was over, after its own actions."""
+    if adjustment is None or adjustment.before(session):
+        return book
+    return book_after_adjustment(book, adjustment, session)
 
 
 def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSettings) -> Control:
@@ -426,6 +439,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         trading_state=stricter_state(session_state.trading.state, refresh),
         breakers=book.breaker_kinds,
         kill_switch=facts.controls.kill_switch,
+        account_differs=facts.controls.account_differs is not None,
         regime_scale=market.regime_scale,
         last_mark=book.price,
         unscaled_quantity=book.carried_quantity,

@@ -134,6 +134,10 @@ def fill_session(
     if stops is not None:
         book, stopped, more = stops.hit(book)
         beyond += more
+    if len(rest := broker.fills()):  # what an account did although nothing was to fill
+        beyond += float(loss_beyond_stops(book, rest).sum())
+        book = book.filled(rest, market.session, blocked_until=blocked_until(strategy, market.session))
+        stopped = joined(stopped, rest)
     if funding is not None and execution == "next_open":
         stopped_usd, owed = _stopped_within(resting, book, bar, funding)
         book = book.funded(funding.until_close, funding.assumed)

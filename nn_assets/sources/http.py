@@ -1,4 +1,4 @@
-"""JSON over HTTP from a vendor, and what vendors of daily bars that are asked so have in common.
+"""JSON over HTTP from a vendor or broker, and what vendors of daily bars that are asked so have in common.
 
 The vendors' own clients for Massive and Alpaca are not used: one hands a truncated answer on as an
 empty list, the other waits for ever, and neither compares what came with what was announced.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+_NO_CONTENT = 204
 _NO_DETAILS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -39,7 +40,7 @@ def _authorities() -> ssl.SSLContext:
 
 
 class JsonClient:
-    """GET requests of JSON to one vendor, with its keys in headers.
+    """Requests of JSON to one vendor, with its keys in headers.
 
     A context manager. No redirect is followed and no other host is asked: keys go to the vendor alone.
 
@@ -115,10 +116,31 @@ class JsonClient:
             )
         raise outcome.error(source=self.source, **where)
 
-    def _once(self, url: str, params: Mapping[str, str] | None) -> Any:
+    def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: object = None) -> Any:
+        """Ask for a path of the vendor once, whatever comes of it: for requests that may not be repeated as they are.
+
+        Parameters
+        ----------
+        method : str
+            Of HTTP: ``GET``, ``POST``, ``DELETE``.
+        path : str
+        params : mapping, optional
+        body : object, optional
+            Sent as JSON.
+
+        Returns
+        -------
+        object
+            The JSON of the answer, None where it is one without content; or a ``Fault``.
+        """
+        return self._once(self.base_url + path, params, method, body)
+
+    def _once(self, url: str, params: Mapping[str, str] | None, method: str = "GET", body: object = None) -> Any:
         """Ask once. Exceptions of the library end here: they carry headers."""
         try:
-            outcome = self._exchange(url, params)
+            outcome = self._exchange(url, params, method, body)
+        except (self._httpx.ConnectTimeout, self._httpx.PoolTimeout) as error:
+            outcome = replace(too_slow(self.timeout_seconds, type(error).__name__), unsent=True)
         except self._httpx.TimeoutException as error:
             outcome = too_slow(self.timeout_seconds, type(error).__name__)
         except self._httpx.RemoteProtocolError as error:
@@ -126,6 +148,7 @@ class JsonClient:
         except (self._httpx.HTTPError, self._httpx.InvalidURL) as error:
             message = f"{type(error).__name__}: {error}"
             outcome = not_there(f"a vendor that answers at {self.base_url}", message)
+            outcome = replace(outcome, unsent=isinstance(error, self._httpx.ConnectError))
         if not isinstance(outcome, Fault):
             return outcome
         return replace(outcome, found=without_secrets(outcome.found, self._secrets()))
@@ -133,9 +156,10 @@ class JsonClient:
     def _secrets(self) -> list[str]:
         return [key.reveal() for key in self.keys.values()]
 
-    def _exchange(self, url: str, params: Mapping[str, str] | None) -> Any:
+    def _exchange(self, url: str, params: Mapping[str, str] | None, method: str, sent: object) -> Any:
         deadline = self.clock() + 10.0 * self.timeout_seconds
-        request = self._client.build_request("GET", url, params=params or None)  # {} would strip the address
+        # params of {} would strip the address
+        request = self._client.build_request(method, url, params=params or None, json=sent)
         answer = self._client.send(request, auth=self._with_keys, stream=True)
         try:
             body = bytearray()
@@ -145,6 +169,8 @@ class JsonClient:
                     return too_slow(self.timeout_seconds, "bytes that drip in")
         finally:
             answer.close()
+        if answer.status_code == _NO_CONTENT:
+            return None
         return judge(answer.status_code, answer.headers, bytes(body), secrets=self._secrets())
 
     def _with_keys(self, request: httpx.Request) -> httpx.Request:

@@ -34,6 +34,12 @@ class Fault:
         Whether the fault may pass by itself.
     wait_seconds : float
         How long the vendor asks to wait; 0 where it does not say.
+    status : int
+        Of the HTTP answer; 0 where there was none, or a good one.
+    answer : object
+        The JSON that came with such a status, where it was any.
+    unsent : bool
+        Whether the request surely never left: no connection was made.
     """
 
     rule: str
@@ -42,6 +48,9 @@ class Fault:
     remedy: str
     passing: bool = False
     wait_seconds: float = 0.0
+    status: int = 0
+    answer: Any = None
+    unsent: bool = False
 
     def error(self, **where: object) -> SourceError:
         """Make the error that the caller raises."""
@@ -123,7 +132,8 @@ def judge(
     """
     secrets = tuple(secrets)
     if not 200 <= status < 300:
-        return _status_fault(status, headers, _excerpt(body, secrets))
+        fault = _status_fault(status, headers, _excerpt(body, secrets))
+        return replace(fault, status=status, answer=_json_of(body, secrets))
     kind = headers.get("content-type") or "none"
     if says_json and "json" not in kind.lower():
         return Fault(
@@ -141,6 +151,14 @@ def judge(
                 "json_answer", "JSON from the vendor", message, "check the exchange's address and its status page"
             )
         return broken_off(message)
+
+
+def _json_of(body: bytes, secrets: tuple[str, ...]) -> Any:
+    """The JSON of a body; None where it is none."""
+    try:
+        return _blotted(json.loads(body), secrets)
+    except (ValueError, RecursionError):
+        return None
 
 
 def broken_off(found: str) -> Fault:

@@ -41,9 +41,9 @@ PAGES = Path(__file__).parents[2] / "docs" / "extending"
 BLOCKS = {name: blocks_of(PAGES / f"{name}.md") for name in ("compute", "store", "venue")}
 
 
-def _test_of(page: str) -> Any:
-    """The class of tests that a page shows."""
-    text = next(text for _, text in BLOCKS[page] if text.startswith("# test_"))
+def _test_of(page: str, file: str = "# test_") -> Any:
+    """The class of tests that a page shows, the first of them or that of a file."""
+    text = next(text for _, text in BLOCKS[page] if text.startswith(file))
     names: dict[str, Any] = {"__name__": __name__}
     exec(text, names)
     return names[re.findall(r"^class (Test\w+)", text, re.MULTILINE)[0]]
@@ -66,6 +66,10 @@ def _in_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestTheVenueOfThePage(_test_of("venue")):  # type: ignore[misc]
+    pass
+
+
+class TestTheAccountOfThePage(_test_of("venue", "# test_my_account.py")):  # type: ignore[misc]
     pass
 
 

@@ -22,6 +22,8 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    method: str = "GET"
+    body: Any = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Answer:
     kind: str = "application/json"
     announced: int | None = None
     silent: bool = False
+    hangs_up: bool = False
 
     @property
     def payload(self) -> bytes:
@@ -87,7 +90,18 @@ def running(serve: Callable[[Request], Answer]) -> Iterator[Vendor]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = vendor.answer(Request(parts.path, dict(parse_qsl(parts.query)), headers))
+            length = int(headers.get("content-length", "0"))
+            content = self.rfile.read(length)
+            if len(content) < length:  # whoever asked was killed: it never arrived whole
+                self.close_connection = True
+                return
+            body = json.loads(content) if content else None
+            answer = vendor.answer(Request(parts.path, dict(parse_qsl(parts.query)), headers, self.command, body))
+            if answer.hangs_up:
+                self.close_connection = True
+                with suppress(OSError):
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                return
             if answer.silent:
                 vendor.released.wait()
                 self.close_connection = True
@@ -105,8 +119,14 @@ def running(serve: Callable[[Request], Answer]) -> Iterator[Vendor]:
                 with suppress(OSError):
                     self.connection.shutdown(socket.SHUT_RDWR)
 
+        do_POST = do_DELETE = do_GET
+
         def log_message(self, *_: object) -> None:
             pass
+
+        def handle(self) -> None:
+            with suppress(ConnectionResetError):  # whoever asked was killed
+                super().handle()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

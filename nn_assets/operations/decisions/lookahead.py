@@ -16,6 +16,7 @@ from nn_assets.contracts.frames import DecisionRows
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.replay import Scene, replay
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
+from nn_assets.operations.asof.accounts import broker_for
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import recorded_months
 from nn_assets.operations.asof.models import models_in_force
@@ -309,6 +310,11 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
                     initial=_session_state(history, rounds, cut.market, used, run[0]),
                     controls=lambda row: by_row[row].context.controls,
                     late=partial(_late_at, history, cut.market),
+                    open_broker=broker_for(
+                        history.stores.ledger,
+                        history.strategy,
+                        {decision.session: decision.context.account_until for decision in run},
+                    ),
                 ).rounds
     return rounds
 

@@ -15,6 +15,7 @@ from nn_assets.errors import first_of
 from nn_assets.execution.orders import orders_frame
 from nn_assets.learning.calibration import Calibration
 from nn_assets.market.calendar.sessions import previous_session
+from nn_assets.operations.asof.accounts import ACCOUNT_UNTIL
 from nn_assets.operations.asof.traces import STEPS, read_steps
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.code import changed_since, decision_code, keep_code
@@ -23,6 +24,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.models.refresh_requests import request_row, watch_record
 from nn_assets.operations.models.unlike_days import novelty_details
 from nn_assets.operations.study import settings_version
+from nn_assets.portfolio.adjustments import BookAdjustment
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.fills import fills_frame
 from nn_assets.portfolio.records import book_remainder, holdings_frame, recorded_symbols, state_row
@@ -54,6 +56,7 @@ class DecisionContext:
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
     calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or not kept then
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
+    account_until: int | None = None  # place in the ledger of the last record of its account that it took
     tells_ended_orders: bool = True  # False: recorded by a version that did not yet
     tells_regime: bool = True  # likewise
 
@@ -67,7 +70,12 @@ def recorded_context(decision: pd.Series) -> DecisionContext:
         details.pop(made, None)
     cost_model_id, forecast_list = details.pop("cost_model_id"), details.pop("forecast_list", None)
     calibration = details.pop("calibration", None)
-    controls = Controls(breaker_reset=None if reset is None else BreakerReset.from_record(reset), **details)
+    account_until, adjustment = details.pop(ACCOUNT_UNTIL, None), details.pop("adjustment", None)
+    controls = Controls(
+        breaker_reset=None if reset is None else BreakerReset.from_record(reset),
+        adjustment=None if adjustment is None else BookAdjustment.from_record(adjustment),
+        **details,
+    )
     return DecisionContext(
         study_id=_text(decision["study_id"]),
         verdict=_text(decision["verdict"]),
@@ -77,6 +85,7 @@ def recorded_context(decision: pd.Series) -> DecisionContext:
         forecast_list=forecast_list,
         calibration=None if calibration is None else Calibration.from_dict(calibration),
         recorded_at=decision.get("recorded_at"),
+        account_until=account_until,
         tells_ended_orders=_ENDED in decision["details"],
         tells_regime=_REGIME in decision["details"],
     )
@@ -312,6 +321,7 @@ def _head(
                 else {}
             ),
             **({_REGIME: regime_details(history, session, context.model_id)} if context.tells_regime else {}),
+            **({} if context.account_until is None else {ACCOUNT_UNTIL: context.account_until}),
             "cost_model_id": context.cost_model_id,
             "forecast_list": context.forecast_list,
             "calibration": None if context.calibration is None else context.calibration.to_dict(),
@@ -326,6 +336,11 @@ def _control_details(controls: Controls) -> dict[str, Any]:
         record["breaker_reset"] = reset.to_record()
     if controls.kill_switch_before_fill is None:
         del record["kill_switch_before_fill"]
+    if controls.adjustment is not None:
+        record["adjustment"] = controls.adjustment.to_record()
+    for name in ("account_differs", "adjustment"):
+        if record[name] is None:
+            del record[name]
     if not controls.leak_alarm:
         del record["leak_alarm"]
     if controls.unfinished_run is None:

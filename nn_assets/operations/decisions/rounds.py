@@ -16,9 +16,10 @@ from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import DecisionRows
 from nn_assets.errors import DecisionError
 from nn_assets.estimators import TRADED
-from nn_assets.execution.registry import broker_of
+from nn_assets.execution.venues import account_of
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
+from nn_assets.operations.asof.accounts import account_differs_at, adjustment_for, broker_for
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
@@ -43,7 +44,7 @@ from nn_assets.operations.models.forecasts import forecasts_until, keep_forecast
 from nn_assets.operations.models.groups import groups_by_row
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.session_view import SessionView
-from nn_assets.session.daily_round import Round, SessionFacts, play_session
+from nn_assets.session.daily_round import Controls, Round, SessionFacts, play_session
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
@@ -162,21 +163,33 @@ def play_live(history: History, view: SessionView, context: DecisionContext) -> 
         context = replace(context, calibration=calibration_of(history, forecasts, TRADED))
     facts = _facts(history, view, market, context, forecasts, models)
     costs = cost_model(ledger, strategy, context.cost_model_id)
-    open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
+    open_broker = broker_for(ledger, strategy, {session: context.account_until})
     return context, play_session(strategy, costs, history.sessions_per_year, session_state, facts, open_broker)
 
 
 def _decision_context(history: History, view: SessionView, earlier: DecisionRows) -> DecisionContext:
     if not earlier.empty:
         return recorded_context(earlier.iloc[0])
+    account_until = None if account_of(history.strategy) is None else history.stores.ledger.head().sequence
     study = view.study
     return DecisionContext(
         study_id=None if study is None else str(study["study_id"]),
         verdict=None if study is None else str(study["verdict"]),
         model_id=view.model_id,
         cost_model_id=view.cost_model_id,
-        controls=view.controls,
+        controls=_controls_of(history, view, account_until),
         forecast_list=keep_forecast_list(history, view.session),
+        account_until=account_until,
+    )
+
+
+def _controls_of(history: History, view: SessionView, account_until: int | None) -> Controls:
+    """The controls of a decision, with what its account's records up to a place in the ledger say."""
+    if account_until is None:
+        return view.controls
+    of_account = history.stores.ledger, history.strategy, view.session, account_until
+    return replace(
+        view.controls, account_differs=account_differs_at(*of_account), adjustment=adjustment_for(*of_account)
     )
 
 

@@ -133,7 +133,8 @@ def _fill_costs(
     """Costs of the fills of the last sessions, as the round itself measured them."""
     name, symbols = history.strategy.name, market.panel.symbols
     recent = history.live_sessions[history.live_sessions <= until][-SLIPPAGE_SESSIONS:]
-    fills = history.stores.ledger.read("fills", name, recent[0], until, where={"source": "paper"})
+    fills = history.stores.ledger.read("fills", name, recent[0], until)
+    fills = fills[fills["source"] != "imported"]
     used = recorded_cost_model_ids(history.stores.ledger.read("decisions", name, recent[0], until))
     paper = {day: (_batch(fills[fills["session"] == day], symbols),) for day in recent}
     return recorded_fill_costs(history, paper, market, used, recorded_by)

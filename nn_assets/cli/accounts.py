@@ -1,0 +1,138 @@
+"""The commands of accounts at venues: send, sync, reconcile, cancel, accept, show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nn_assets.errors import ControlError
+from nn_assets.operations.accounts.books import AccountBooks, account_named, accounts
+from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.of_the_day import sent_text
+from nn_assets.operations.accounts.reconciling import Reconciled, accept, reconcile
+from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.asof.accounts import AGREED, account_record, difference_text
+from nn_assets.operations.stores import Stores, open_stores
+
+_RUN = "account"
+
+
+def _of(name: str | None) -> AccountBooks:
+    """The account of a name; without one the only one of the home."""
+    if name is not None:
+        return account_named(name)
+    every = accounts()
+    if len(every) != 1:
+        raise ControlError(
+            expected="the account that is meant",
+            found=f"none named, and there are {', '.join(account.name for account in every) or 'none'}",
+            remedy="name it: --account NAME" if every else "name a venue under execution.broker of a strategy",
+            rule="account",
+        )
+    return every[0]
+
+
+def _driven(name: str | None, command: str, work: Callable[[Driver], dict[str, Any]]) -> dict[str, Any]:
+    account = _of(name)
+    with open_stores() as stores:
+        return {"account": account.name, **work(Driver.opened(stores, account, f"{_RUN} {command}"))}
+
+
+def send(name: str | None, *, alone: bool) -> dict[str, Any]:
+    """Send what the books decided, under the controls of now; ``alone`` without waiting for books that have not."""
+
+    def work(driver: Driver) -> dict[str, Any]:
+        sent = send_orders(driver, waits=not alone)
+        text = f"{driver.account.name}: {sent_text(sent)}"
+        return {"ok": not sent.down, "orders": dict(sent.orders), "waits_for": list(sent.waits_for), "text": text}
+
+    return _driven(name, "send", work)
+
+
+def sync(name: str | None) -> dict[str, Any]:
+    """Collect, compare, then send what waits and have the stops rest as the books hold."""
+
+    def work(driver: Driver) -> dict[str, Any]:
+        result = reconcile(driver)
+        sent = send_orders(driver)
+        answer = _answer(driver, result)
+        return answer | {"orders": dict(sent.orders), "text": f"{answer['text']}\n  {sent_text(sent)}"}
+
+    return _driven(name, "sync", work)
+
+
+def compare(name: str | None) -> dict[str, Any]:
+    """Collect, and compare the account with its books; not ok where it differs."""
+    return _driven(name, "reconcile", lambda driver: _answer(driver, reconcile(driver)))
+
+
+def _answer(driver: Driver, result: Reconciled) -> dict[str, Any]:
+    lines = [f"{driver.account.name}: {result.sentence}"]
+    lines += [f"  {difference_text([row])}" for row in result.differences if len(result.differences) > 1]
+    return {
+        "ok": result.state == AGREED,
+        "session": str(result.session.date()),
+        "state": result.state,
+        "differences": list(result.differences),
+        "text": "\n".join(lines),
+    }
+
+
+def cancel(name: str | None, client_order_ids: Sequence[str]) -> dict[str, Any]:
+    """Ask for the end of orders that may still fill, of all without names; also under a halt."""
+
+    def work(driver: Driver) -> dict[str, Any]:
+        asked = cancel_orders(driver, client_order_ids)
+        return {
+            "cancelled": list(asked),
+            "text": f"{driver.account.name}: the end of {len(asked)} orders was asked for",
+        }
+
+    return _driven(name, "cancel", work)
+
+
+def take_over(name: str | None, who: str, why: str, *, outside: bool) -> dict[str, Any]:
+    """Have the books take over what the venue says, on record."""
+
+    def work(driver: Driver) -> dict[str, Any]:
+        result = accept(driver, who, why, outside=outside)
+        how = "is no book's" if outside else "is taken over by the books as their next sessions begin"
+        text = f"{driver.account.name}: what the venue says {how}: {difference_text(result.differences)}"
+        return {"state": result.state, "differences": list(result.differences), "text": text}
+
+    return _driven(name, "accept", work)
+
+
+def show() -> dict[str, Any]:
+    """What the ledger holds of every account; no venue is asked."""
+    every = accounts()
+    with open_stores() as stores:
+        shown = {account.name: _shown(stores, account) for account in every}
+    lines = [f"{name}: {account['text']}" for name, account in shown.items()]
+    return {"accounts": shown, "text": "\n".join(lines) or "no strategy trades on an account at a venue"}
+
+
+def _shown(stores: Stores, account: AccountBooks) -> dict[str, Any]:
+    record = account_record(stores.ledger, account.name)
+    live = {name: tracked for name, tracked in record.orders.items() if tracked.is_live or tracked.status == "waiting"}
+    last = record.last_reconciliation
+    state = "never compared" if last is None else f"{last['state']} as of {last['session'].date()}"
+    if last is not None and last["differences"]:
+        state += f" ({difference_text(last['differences'])})"
+    books = [strategy.name for strategy in account.strategies]
+    orders = [
+        f"  {tracked.order.symbol} {tracked.order.quantity:g} {tracked.order.kind}"
+        f"{'' if tracked.order.price is None else f' {tracked.order.price:g}'}, {tracked.status}, "
+        f"{tracked.filled:g} filled, {name}"
+        for name, tracked in live.items()
+    ]
+    head = f"{state}; books {', '.join(books)}; {len(live)} orders that may fill, {len(record.fills)} fills"
+    return {
+        "state": state,
+        "books": books,
+        "orders": {name: tracked.status for name, tracked in live.items()},
+        "fills": len(record.fills),
+        "held_back": len(record.held_back),
+        "outside": record.outside,
+        "text": "\n".join([head, *orders]),
+    }

@@ -1,0 +1,232 @@
+"""What came back from the venue: ends of orders, and fills, given to the books by rule or held back by name."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.execution.netting import Share, allotted, crossed
+from nn_assets.execution.venue import VenueFill
+from nn_assets.market.calendar.sessions import session_close
+from nn_assets.operations.accounts.books import session_of
+from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.points import reached
+from nn_assets.operations.accounts.sending import ask, cancel_one
+from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, AccountRecord, TrackedOrder
+
+_OVERLAP = pd.Timedelta(days=4)
+_SLACK = 1e-9  # of a quantity
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a call of the driver took in.
+
+    Attributes
+    ----------
+    fills : int
+        New ones, allotted to the books.
+    held_back : mapping of str to str
+        New fills that no book was given, and why.
+    not_judged : int
+        Fills far from the price that their orders were decided on, of sessions whose bars are not published yet: they
+        are taken in, or held back, once these are.
+    """
+
+    fills: int = 0
+    held_back: Mapping[str, str] | None = None
+    not_judged: int = 0
+
+
+def collect(driver: Driver) -> Collected:
+    """Take in what the venue says of the orders that may still fill, and every fill, each once.
+
+    Raises
+    ------
+    VenueDownError
+        The venue cannot be reached; what was taken in before stays.
+    """
+    reached("before_collecting")
+    _cancel_what_outlived_its_session(driver)
+    ask(driver, ended_too=True)
+    record = driver.record()
+    since = _since(driver, record)
+    fills = [] if since is None else sorted(driver.venue.fills(since), key=lambda fill: (fill.at, fill.fill_id))
+    reached("fills_asked")
+    taken, held, waiting = 0, {}, 0
+    for fill in fills:
+        row = _row_of(driver, record, fill)
+        if row is None:
+            continue
+        if row["state"] is None:
+            waiting += 1
+            continue
+        driver.append(FILLS, [row])
+        reached("fill_recorded")
+        taken += row["state"] == ALLOTTED
+        if row["state"] == HELD_BACK:
+            held[row["fill_id"]] = row["reason"]
+    _cross(driver)
+    reached("ends_recorded")
+    return Collected(taken, held, waiting)
+
+
+def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp | None:
+    """From when on fills are asked for: well before the last one taken in, or before the first order."""
+    if record.fills:
+        last: pd.Timestamp = max(row["filled_at"] for row in record.fills)
+        return last - _OVERLAP
+    sent = [tracked.order.session for tracked in record.orders.values()]
+    first = min(sent, default=driver.now().tz_convert("UTC").tz_localize(None).normalize())
+    return pd.Timestamp(first).tz_localize("UTC") - _OVERLAP
+
+
+def _cancel_what_outlived_its_session(driver: Driver) -> None:
+    for tracked in list(driver.record().orders.values()):
+        strategy = driver.account.of(tracked.order.children[0].book)
+        if strategy is None or tracked.order.kind == "stop" or tracked.status != "working":
+            continue
+        closes = session_close(strategy.market.calendar, tracked.order.session)
+        if driver.now() > closes + pd.Timedelta(minutes=30):
+            ask(driver, ended_too=True)
+            again = driver.record().orders[tracked.order.client_order_id]
+            if again.status == "working":
+                cancel_one(driver, again)
+
+
+# --- fills ---------------------------------------------------------------------------------------------
+
+
+def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str, Any] | None:
+    """The fill as it goes on record; None where it is there, its state None where it cannot be judged yet."""
+    known = [earlier for earlier in record.fills if earlier["fill_id"] == fill.fill_id]
+    tracked = record.orders.get(fill.client_order_id)
+    session = session_of(driver.account, fill.at)
+    if tracked is not None and tracked.order.kind != "stop":
+        session = tracked.order.session
+    row: dict[str, Any] = {
+        "fill_id": fill.fill_id,
+        "client_order_id": fill.client_order_id,
+        "session": session,
+        "symbol": fill.symbol,
+        "quantity": float(fill.quantity),
+        "price": float(fill.price),
+        "commission_usd": fill.commission_usd,
+        "filled_at": fill.at,
+        "state": HELD_BACK,
+        "reason": None,
+        "allotment": [],
+    }
+    if known:
+        if _is_same(known[0], row):
+            return None
+        digest = hashlib.sha256(repr(sorted((key, repr(value)) for key, value in row.items())).encode()).hexdigest()
+        row |= {"fill_id": f"{fill.fill_id}~{digest[:12]}", "reason": "another fill of an id that is on record"}
+        return None if any(earlier["fill_id"] == row["fill_id"] for earlier in record.fills) else row
+    why = _fault_of(tracked, fill)
+    if why is None and tracked is not None:
+        price = _price_fault(driver, tracked, fill, session)
+        if price == "":
+            return row | {"state": None}
+        why = price
+    if why is not None or tracked is None:
+        return row | {"reason": why}
+    shares = _shares(driver, tracked, fill)
+    return row | {"state": ALLOTTED, "allotment": [_share_record(share, tracked) for share in shares]}
+
+
+def _is_same(before: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    names = ("client_order_id", "symbol", "quantity", "price")
+    return all(before[name] == row[name] or (before[name] != before[name] and row[name] != row[name]) for name in names)
+
+
+def _fault_of(tracked: TrackedOrder | None, fill: VenueFill) -> str | None:
+    """Why a fill is not one of the order that it names; None where it is."""
+    if tracked is None:
+        return "of no order of the account" if fill.client_order_id else "names no order"
+    order = tracked.order
+    if not tracked.sendings:
+        return "of an order that was never sent"
+    if fill.symbol != order.symbol:
+        return f"of {fill.symbol}, and its order is of {order.symbol}"
+    if not (math.isfinite(fill.quantity) and fill.quantity != 0.0):
+        return "without a quantity"
+    if not (math.isfinite(fill.price) and fill.price > 0.0):
+        return "without a price"
+    if fill.quantity * order.quantity < 0.0:
+        return "on the other side than its order"
+    after = abs(tracked.filled + fill.quantity)
+    if after > abs(order.quantity) * (1.0 + _SLACK):
+        return f"beyond its order: {after:g} of {abs(order.quantity):g}"
+    return None
+
+
+def _price_fault(driver: Driver, tracked: TrackedOrder, fill: VenueFill, session: pd.Timestamp) -> str | None:
+    """Why a price is far from the bar; None where it is not, empty where it cannot be said before the bar is there."""
+    collar = max(strategy.execution.price_collar_fraction for strategy in driver.account.strategies)
+    reference = tracked.order.reference_price
+    if reference is not None and abs(fill.price / reference - 1.0) <= collar:
+        return None
+    bar = driver.market.bar(fill.symbol, session)
+    if bar is None:
+        return ""
+    low, high = bar["low"] * (1.0 - collar), bar["high"] * (1.0 + collar)
+    if low <= fill.price <= high:
+        return None
+    return f"at {fill.price:g}, far from the bar of {session.date()}, {bar['low']:g} to {bar['high']:g}"
+
+
+def _shares(driver: Driver, tracked: TrackedOrder, fill: VenueFill) -> tuple[Share, ...]:
+    commission = fill.commission_usd
+    if commission is None:  # as the cost model has it, until a statement says otherwise
+        rates = {strategy.name: strategy.costs.commission_bps / 1e4 for strategy in driver.account.strategies}
+        shares = allotted(tracked.order, tracked.received, fill.quantity, 0.0, lot_size=driver.account.lot_size)
+        return tuple(
+            replace(share, commission_usd=abs(share.quantity) * fill.price * rates.get(share.book, 0.0))
+            for share in shares
+        )
+    return allotted(tracked.order, tracked.received, fill.quantity, commission, lot_size=driver.account.lot_size)
+
+
+def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
+    return {
+        "book": share.book,
+        "client_order_id": share.client_order_id,
+        "quantity": share.quantity,
+        "commission_usd": share.commission_usd,
+        "is_stop": tracked.order.kind == "stop",
+    }
+
+
+def _cross(driver: Driver) -> None:
+    """Fill the orders of books that cancel each other out, at the official price once the session's bar is there."""
+    for tracked in list(driver.record().orders.values()):
+        order = tracked.order
+        if order.quantity != 0.0 or tracked.status != "waiting":
+            continue
+        bar = driver.market.bar(order.symbol, order.session)
+        if bar is None:
+            continue
+        price = bar["open" if order.kind == "at_open" else "close"]
+        if math.isfinite(price) and price > 0.0:
+            row = {
+                "fill_id": f"crossed-{order.client_order_id}",
+                "client_order_id": order.client_order_id,
+                "session": order.session,
+                "symbol": order.symbol,
+                "quantity": 0.0,
+                "price": price,
+                "commission_usd": 0.0,
+                "filled_at": session_close(driver.account.strategies[0].market.calendar, order.session),
+                "state": ALLOTTED,
+                "reason": None,
+                "allotment": [_share_record(share, tracked) for share in crossed(order)],
+            }
+            driver.append(FILLS, [row])
+            reached("fill_recorded")
+        driver.note(tracked, "ended", "crossed")

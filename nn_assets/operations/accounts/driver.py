@@ -1,0 +1,116 @@
+"""The driver of one account: it alone writes the account's records, and speaks to its venue.
+
+Every change is on record before the venue is asked for it, under a name that a rerun gives again; what the venue did
+is asked by that name. So a driver killed anywhere goes on where it was: nothing is sent twice, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.execution.venue import Venue
+from nn_assets.execution.venues import ledger_name
+from nn_assets.operations.accounts.books import AccountBooks, BookNow, BooksMarket, books_now
+from nn_assets.operations.asof.accounts import DIFFERS, EVENTS, AccountRecord, TrackedOrder, account_record
+from nn_assets.operations.asof.controls import kill_switch_now
+from nn_assets.operations.clock import now_utc
+from nn_assets.operations.stores import Stores
+from nn_assets.portfolio.breakers import Control, kill_switch_control, strictest
+
+
+@dataclass(frozen=True, eq=False)
+class Driver:
+    """An account, its venue and the stores, for as long as one call lasts.
+
+    Parameters
+    ----------
+    now, sleep : callable
+        The clock, UTC, and how time is waited for, seconds.
+    """
+
+    stores: Stores
+    account: AccountBooks
+    venue: Venue
+    run_id: str
+    now: Callable[[], pd.Timestamp] = now_utc
+    sleep: Callable[[float], None] = time.sleep
+    market: BooksMarket = field(init=False)
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "market", BooksMarket(self.stores, self.account))
+
+    @classmethod
+    def opened(cls, stores: Stores, account: AccountBooks, run_id: str, **clock: Any) -> Driver:
+        """With the account's own venue."""
+        return cls(stores, account, account.open_venue(), run_id, **clock)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the account alone: another driver of it, in whatever process, waits and says so."""
+        with self.stores.alone(ledger_name(self.account.name)):
+            self._kept.clear()
+            yield
+
+    def record(self) -> AccountRecord:
+        """What the ledger holds of the account: read once while it is held alone, and added to since."""
+        if "record" not in self._kept:
+            self._kept["record"] = account_record(self.stores.ledger, self.account.name)
+        record: AccountRecord = self._kept["record"]
+        return record
+
+    def books(self) -> tuple[BookNow, ...]:
+        """How each book stands; read once while the account is held alone."""
+        if "books" not in self._kept:
+            self._kept["books"] = books_now(self.stores.ledger, self.account)
+        books: tuple[BookNow, ...] = self._kept["books"]
+        return books
+
+    def control_of(self, book: str, record: AccountRecord) -> Control:
+        """What the controls of now leave of a book's orders: the kill switch, and whether the account agrees."""
+        last = record.last_reconciliation
+        differs = last is not None and last["state"] == DIFFERS
+        switch = kill_switch_control(kill_switch_now(self.stores.ledger, book))
+        return strictest(switch, Control.REDUCING if differs else Control.NORMAL)
+
+    def append(self, table: str, rows: list[dict[str, Any]]) -> None:
+        """Put rows of the account on record, in one transaction."""
+        record, ledger = self.record(), self.stores.ledger
+        with ledger.transaction(self.run_id, strategy=ledger_name(self.account.name)) as transaction:
+            before = transaction.head.sequence
+            appended = transaction.append(table, rows)
+        if appended.unchanged:  # on record already, as by a run that was killed
+            self._kept.pop("record")
+        else:
+            record.add(table, [row | {"sequence": before + number} for number, row in enumerate(rows, 1)])
+
+    def note(self, tracked: TrackedOrder, event: str, reason: str | None = None, **details: Any) -> None:
+        """Put on record what became of an order; the same event of the same order is on record once."""
+        number = 1 + sum(earlier.event == event for earlier in tracked.events)
+        name = f"{tracked.order.client_order_id}\x1f{event}\x1f{number}"
+        row = {
+            "event_id": hashlib.sha256(name.encode()).hexdigest()[:32],
+            "client_order_id": tracked.order.client_order_id,
+            "session": tracked.order.session,
+            "event": event,
+            "reason": reason,
+            "details": {"number": number, "at": self.now().isoformat(), **details},
+        }
+        self.append(EVENTS, [row])
+
+
+def asked_again(driver: Driver, tracked: TrackedOrder) -> TrackedOrder:
+    """An order as the ledger has it now."""
+    return driver.record().orders[tracked.order.client_order_id]
+
+
+def at_of(details: Mapping[str, Any]) -> pd.Timestamp:
+    """When an event happened, by the driver's clock, UTC."""
+    return pd.Timestamp(details["at"])

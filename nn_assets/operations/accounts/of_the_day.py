@@ -1,0 +1,97 @@
+"""What a strategy's day has to do with its account: collected and compared before its round, sent after it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.market.calendar.sessions import is_session, session_hours, timezone_of
+from nn_assets.operations.accounts.books import account_for
+from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.reconciling import Reconciled, reconcile
+from nn_assets.operations.accounts.sending import Sent, send_orders
+from nn_assets.operations.alerts import append_alert
+from nn_assets.operations.asof.accounts import DIFFERS
+from nn_assets.operations.due import Due
+from nn_assets.operations.history import History
+from nn_assets.operations.situation import account_apart, headline_now
+from nn_assets.settings import Strategy
+
+_BEFORE, _AFTER = pd.Timedelta(minutes=60), pd.Timedelta(minutes=30)
+
+
+def before_round(history: History, run_id: str, log: logging.Logger) -> None:
+    """Collect what the strategy's account did, and compare it; nothing for one that fills within its round.
+
+    An account that differs, or a venue that does not answer, stops no round: it goes on, and only reduces.
+    """
+    driver = _driver(history, run_id)
+    if driver is None:
+        return
+    result = reconcile(driver)
+    log.info("account %s: %s", driver.account.name, result.sentence)
+    _alert(history, driver, result, run_id)
+
+
+def after_round(history: History, run_id: str, log: logging.Logger) -> None:
+    """Send what the books of the strategy's account decided, once each of them has."""
+    driver = _driver(history, run_id)
+    if driver is not None:
+        log.info("account %s: %s", driver.account.name, sent_text(send_orders(driver)))
+
+
+def keep_account(history: History, run_id: str) -> dict[str, Any]:
+    """Within the session: collect, compare, send what waits under the controls of now, and have the stops rest."""
+    driver = _driver(history, run_id)
+    if driver is None:
+        return {"account": "none"}
+    result = reconcile(driver)
+    _alert(history, driver, result, run_id)
+    sent = send_orders(driver, waits=False)
+    return {"account": driver.account.name, "state": result.state, "says": result.sentence, "sent": sent_text(sent)}
+
+
+def sent_text(sent: Sent) -> str:
+    """What a sending came to, in one line."""
+    if sent.waits_for:
+        return f"nothing is sent before {', '.join(sent.waits_for)} has decided the session too: their orders net"
+    states: dict[str, int] = {}
+    for state in sent.orders.values():
+        states[state] = states.get(state, 0) + 1
+    named = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no order"
+    return named + (f"; the venue could not be reached: {sent.down}" if sent.down else "")
+
+
+def account_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+    """The look after an account that is due at a UTC moment: from an hour before the open until after the close."""
+    calendar = strategy.market.calendar
+    local = moment.tz_convert(timezone_of(calendar))
+    day = local.tz_localize(None).normalize()
+    if not is_session(calendar, day):
+        return f"{day.date()} is no session of {calendar}"
+    hours = session_hours(calendar, day, day).iloc[0]
+    if not hours["opens"] - _BEFORE <= moment <= hours["closes"] + _AFTER:
+        return f"the session of {day.date()} is more than an hour away, or over"
+    return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
+
+
+def _driver(history: History, run_id: str) -> Driver | None:
+    account = account_for(history.strategy)
+    return None if account is None else Driver.opened(history.stores, account, run_id)
+
+
+def _alert(history: History, driver: Driver, result: Reconciled, run_id: str) -> None:
+    if result.state != DIFFERS:
+        return
+    (fault,) = account_apart(history.strategy, result.sentence)
+    append_alert(
+        f"account:{driver.account.name}:{result.session.date()}:{result.sentence}",
+        lambda: str(headline_now(history)),
+        cause=fault.why,
+        remedy=fault.remedy,
+        strategy=history.strategy.name,
+        run_id=run_id,
+        session=str(result.session.date()),
+    )

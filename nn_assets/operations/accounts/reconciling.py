@@ -1,0 +1,321 @@
+"""Whether an account agrees with its books, and a person's word that what the venue says counts."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.errors import ControlError, SourceError
+from nn_assets.execution.netting import apportioned, cents_by_weight
+from nn_assets.execution.venue import VenueDownError, VenueUnsureError
+from nn_assets.operations.accounts.books import BookNow, last_over
+from nn_assets.operations.accounts.collecting import collect
+from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.points import reached
+from nn_assets.operations.asof.accounts import (
+    ACCEPTED,
+    AGREED,
+    ALLOTTED,
+    DIFFERS,
+    RECONCILIATIONS,
+    AccountRecord,
+    difference_text,
+)
+from nn_assets.portfolio.adjustments import BookAdjustment
+from nn_assets.portfolio.book import Book
+from nn_assets.store.values import canonical_json
+
+_CENT = 0.01
+_SHARES = 1e-9
+_ASKS = 3
+CASH = "cash"
+UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
+"""What a venue raises that says nothing of the account: nothing is known of it then."""
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What a comparison came to."""
+
+    session: pd.Timestamp
+    state: str
+    differences: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """In one line."""
+        if self.state == AGREED:
+            return "the account agrees with its books"
+        return f"the account differs from its books: {difference_text(self.differences)}"
+
+
+@dataclass(frozen=True)
+class _Compared:
+    differences: list[dict[str, Any]]
+    cash_apart_usd: float
+    books: Mapping[str, Book]
+
+
+def reconcile(driver: Driver, *, settles: bool = True) -> Reconciled:
+    """Collect, then compare positions, cash and open orders with the books; the result goes on record.
+
+    What differs is asked about again within the settle time before it is named. A venue that is down is a difference:
+    nothing is known of the account, so that the round goes on and only reduces.
+
+    Parameters
+    ----------
+    settles : bool
+        Whether the settle time is waited for.
+    """
+    with driver.alone():
+        return _reconciled(driver, settles=settles)
+
+
+def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
+    reached("before_reconciling")
+    session, apart = last_over(driver.account, driver.now()), math.nan
+    differences: list[dict[str, Any]] = []
+    for asked in range(_ASKS):
+        try:
+            collect(driver)
+            compared = _compare(driver, session)
+            differences, apart = compared.differences, compared.cash_apart_usd
+        except UNREACHED as error:
+            differences = [{"kind": "venue", "says": error.found}]
+        if not differences or not settles or asked == _ASKS - 1:
+            break
+        driver.sleep(driver.account.settle_seconds / (_ASKS - 1))
+    state = DIFFERS if differences else AGREED
+    _put_on_record(driver, session, state, differences, {"cash_apart_usd": None if math.isnan(apart) else apart})
+    reached("reconciled")
+    return Reconciled(session, state, tuple(differences))
+
+
+def _put_on_record(
+    driver: Driver,
+    session: pd.Timestamp,
+    state: str,
+    differences: list[dict[str, Any]],
+    details: dict[str, Any],
+    who: str | None = None,
+    reason: str | None = None,
+) -> None:
+    """Append what was compared, unless the last one on record says the same of the same session."""
+    record = driver.record()
+    last = record.last_reconciliation
+    same = last is not None and (last["session"], last["state"], last["differences"]) == (session, state, differences)
+    if same and state != ACCEPTED:
+        return
+    content = canonical_json([driver.account.name, len(record.reconciliations), str(session.date()), state])
+    row = {
+        "reconciliation_id": hashlib.sha256(content.encode()).hexdigest()[:32],
+        "session": session,
+        "state": state,
+        "who": who,
+        "reason": reason,
+        "differences": differences,
+        "details": details,
+    }
+    driver.append(RECONCILIATIONS, [row])
+
+
+# --- comparing -----------------------------------------------------------------------------------------
+
+
+def _compare(driver: Driver, session: pd.Timestamp) -> _Compared:
+    record, books = driver.record(), driver.books()
+    moved = {
+        book.strategy.name: book.moved(record, driver.market.splits(book.strategy, book.session, session))
+        for book in books
+    }
+    outside = record.outside
+    ours = {symbol: float(quantity) for symbol, quantity in outside.items() if symbol != CASH}
+    for book in moved.values():
+        for symbol, quantity in zip(book.symbols, book.quantity.tolist(), strict=True):
+            ours[symbol] = ours.get(symbol, 0.0) + quantity
+    theirs = dict(driver.venue.positions())
+    differences: list[dict[str, Any]] = [
+        {"kind": "position", "symbol": symbol, "books": ours.get(symbol, 0.0), "venue": float(theirs.get(symbol, 0.0))}
+        for symbol in sorted({*ours, *theirs})
+        if abs(ours.get(symbol, 0.0) - theirs.get(symbol, 0.0)) > _SHARES * max(1.0, abs(ours.get(symbol, 0.0)))
+    ]
+    cash = math.fsum([*(book.cash_usd for book in moved.values()), outside.get(CASH, 0.0)])
+    venue_cash = float(driver.venue.cash())
+    if not _cash_agrees(venue_cash - cash, record, books):
+        differences.append({"kind": CASH, "books": round(cash, 2), "venue": round(venue_cash, 2)})
+    differences += _open_orders_apart(driver, record)
+    differences += [
+        {"kind": "fill", "symbol": row["symbol"], "says": f"{row['quantity']:g} at {row['price']:g}, {row['reason']}"}
+        for row in record.held_back
+    ]
+    return _Compared(differences, venue_cash - cash, moved)
+
+
+def _cash_agrees(apart: float, record: AccountRecord, books: Iterable[BookNow]) -> bool:
+    """To the cent, within fees that the venue did not state, and what the books booked and the venue may pay later.
+
+    Interest, borrow fees, funding and dividends are booked by the session; the venue pays them when it does. So the
+    cash may lie apart by what it lay apart when it agreed last, give or take what was booked since; or not at all.
+    """
+    fills = [row for row in record.fills if row["state"] == ALLOTTED and pd.isna(row["commission_usd"])]
+    unstated = math.fsum(share["commission_usd"] for row in fills for share in row["allotment"])
+    agreed = [row for row in record.reconciliations if row["state"] != DIFFERS]
+    before, since = 0.0, None
+    if agreed:
+        before = float(agreed[-1]["details"].get("cash_apart_usd") or 0.0)
+        since = agreed[-1]["session"]
+    booked = math.fsum(
+        amount for book in books for session, amount in book.flows_usd.items() if since is None or session >= since
+    )
+    slack = _CENT + unstated
+    return abs(apart) <= slack or abs(apart - before) <= slack + booked
+
+
+def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, Any]]:
+    """Orders that work at the venue and are not the account's, or are and have ended by the ledger."""
+    differences = []
+    for answer in driver.venue.orders():
+        tracked = record.orders.get(answer.client_order_id)
+        if answer.status != "working" or answer.client_order_id in record.outside_orders:
+            continue
+        if tracked is None or not tracked.is_live:
+            why = "is no order of the account" if tracked is None else f"{tracked.status} by the ledger"
+            name = answer.client_order_id or "without a name"
+            says = f"{name}, {answer.quantity:g}, works at the venue and {why}"
+            differences.append(
+                {"kind": "order", "symbol": answer.symbol, "says": says, "client_order_id": answer.client_order_id}
+            )
+    return differences
+
+
+# --- accepting -----------------------------------------------------------------------------------------
+
+
+def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reconciled:
+    """Take what the venue says as the truth, on record; the books are adjusted as their next sessions begin.
+
+    The rule: what the venue holds less than the books is taken off the books on that side in proportion to what they
+    hold; what it holds more goes to the book that holds most of the symbol, else to the first by name that has it among
+    its symbols, at the book's own mark; cash goes to the books in proportion to their equity, to the cent. Positions of
+    symbols that no book has, and orders that are none of the account's, are accepted as no book's: from then on they
+    are left out. The sum then equals the account.
+
+    Parameters
+    ----------
+    outside : bool
+        Everything that differs is no book's: another's money in the same account.
+
+    Raises
+    ------
+    ControlError
+        No reason is given, nothing differs, the venue cannot be reached, or a position has no mark.
+    """
+    if not why.strip():
+        raise ControlError(expected="a reason", found="none", remedy="say why with --why", rule="account_differs")
+    with driver.alone():
+        reached("before_accepting")
+        session = last_over(driver.account, driver.now())
+        try:
+            collect(driver)
+            compared = _compare(driver, session)
+            positions, cash = dict(driver.venue.positions()), float(driver.venue.cash())
+        except UNREACHED as error:
+            raise ControlError(
+                expected="a venue that says what it holds",
+                found=error.found,
+                remedy="wait until it answers: what it would say cannot be accepted unseen",
+                rule="account_differs",
+            ) from error
+        if not compared.differences:
+            raise ControlError(
+                expected="an account that differs from its books",
+                found="one that agrees",
+                remedy="nothing needs to be accepted; it cannot be in advance",
+                rule="account_differs",
+            )
+        details = _accepted(driver, compared, session, who, why, positions=positions, cash=cash, outside=outside)
+        _put_on_record(driver, session, ACCEPTED, compared.differences, details, who, why)
+        reached("accepted")
+        return Reconciled(session, ACCEPTED, tuple(compared.differences))
+
+
+def _accepted(
+    driver: Driver,
+    compared: _Compared,
+    session: pd.Timestamp,
+    who: str,
+    why: str,
+    *,
+    positions: Mapping[str, float],
+    cash: float,
+    outside: bool,
+) -> dict[str, Any]:
+    """The details of an acceptance: what each book takes over, and what is no book's from then on."""
+    record = driver.record()
+    beside = dict(record.outside)
+    orders = [*record.outside_orders, *(row.get("client_order_id", "") for row in compared.differences)]
+    added: dict[str, list[tuple[str, float, float]]] = {name: [] for name in compared.books}
+    for row in compared.differences:
+        if row["kind"] != "position":
+            continue
+        symbol, difference = row["symbol"], float(positions.get(row["symbol"], 0.0)) - row["books"]
+        shares = {} if outside else _by_book(symbol, difference, compared.books, driver.account.lot_size)
+        for name, quantity in shares.items():
+            book = compared.books[name]
+            mark = float(book.price[book.symbols.index(symbol)])
+            if not (math.isfinite(mark) and mark > 0.0):
+                raise ControlError(
+                    expected=f"a price of {symbol} that the book {name} could take it over at",
+                    found="none: it was never marked",
+                    remedy="close the position at the venue, or accept it as no book's: --outside",
+                    rule="account_differs",
+                )
+            added[name].append((symbol, quantity, mark))
+        if not shares:
+            beside[symbol] = beside.get(symbol, 0.0) + difference
+    moved_usd, cash_apart = dict.fromkeys(compared.books, 0.0), compared.cash_apart_usd
+    if any(row["kind"] == CASH for row in compared.differences):
+        apart = cash - math.fsum([*(book.cash_usd for book in compared.books.values()), beside.get(CASH, 0.0)])
+        cash_apart = 0.0
+        if outside:
+            beside[CASH] = beside.get(CASH, 0.0) + apart
+        else:
+            names = sorted(compared.books)
+            weights = [max(0.0, compared.books[name].equity_usd) for name in names]
+            shared = cents_by_weight(apart, weights if any(weights) else [1.0] * len(names))
+            moved_usd = dict(zip(names, shared, strict=True))
+    books = {
+        name: BookAdjustment(str(session.date()), tuple(added[name]), moved_usd[name], who, why).to_record()
+        for name in compared.books
+        if added[name] or moved_usd[name]
+    }
+    left = {symbol: quantity for symbol, quantity in beside.items() if abs(quantity) > _SHARES}
+    return {"books": books, "outside": left, "orders": sorted(set(filter(None, orders))), "cash_apart_usd": cash_apart}
+
+
+def _by_book(symbol: str, difference: float, books: Mapping[str, Book], lot_size: float) -> dict[str, float]:
+    """How much of a difference each book takes over; empty where no book has the symbol."""
+    held = {
+        name: float(book.quantity[book.symbols.index(symbol)]) for name, book in books.items() if symbol in book.symbols
+    }
+    if not held:
+        return {}
+    shares = dict.fromkeys(held, 0.0)
+    side = math.copysign(1.0, difference)
+    against = {name: quantity for name, quantity in sorted(held.items()) if quantity * side < 0.0}
+    room = math.fsum(abs(quantity) for quantity in against.values())
+    closes = min(abs(difference), room)
+    if closes and math.fsum(held.values()) * side <= 0.0:
+        taken = apportioned(closes, [abs(quantity) for quantity in against.values()], [0.0] * len(against), lot_size)
+        for name, amount in zip(against, taken, strict=True):
+            shares[name] += side * amount
+    rest = difference - math.fsum(shares.values())
+    if abs(rest) > _SHARES:
+        largest = max(sorted(held), key=lambda name: (abs(held[name]),))
+        shares[largest] += rest
+    return {name: quantity for name, quantity in shares.items() if quantity != 0.0}

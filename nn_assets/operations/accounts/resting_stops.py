@@ -1,0 +1,109 @@
+"""The stops that are to rest at the venue, and what of that rests there already."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from nn_assets.execution.netting import AccountOrder, BookOrder, netted
+from nn_assets.market.calendar.sessions import session_hours
+from nn_assets.operations.accounts.books import BookNow
+from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.asof.accounts import AccountRecord, TrackedOrder
+from nn_assets.portfolio.breakers import Control
+from nn_assets.settings import Strategy
+
+_Rests = tuple[str, float, tuple[tuple[str, float], ...]]
+
+
+def desired_stops(
+    driver: Driver, books: Iterable[BookNow], record: AccountRecord
+) -> dict[pd.Timestamp, list[BookOrder]]:
+    """The stops of what each book holds, moved by the fills on record, by the session from which they rest.
+
+    None of a halted book, none of a book that trades at closes (it decides by its stops itself), and none of a position
+    that an order under way closes: that goes before, and what it leaves is protected after.
+    """
+    desired: dict[pd.Timestamp, list[BookOrder]] = {}
+    for book in books:
+        strategy = book.strategy
+        if strategy.label.execution != "next_open" or driver.control_of(strategy.name, record) is Control.HALTED:
+            continue
+        session = _session_to_rest(strategy, driver.now())
+        moved = book.moved(record, driver.market.splits(strategy, book.session, session))
+        closing = _closed_by_orders(strategy.name, record, book, driver.now())
+        for symbol, quantity, price in zip(
+            moved.symbols, moved.quantity.tolist(), moved.stop_price.tolist(), strict=True
+        ):
+            if quantity == 0.0 or not math.isfinite(price) or (symbol, quantity < 0.0) in closing:
+                continue
+            name = f"resting stop\x1f{strategy.name}\x1f{symbol}\x1f{quantity!r}\x1f{price!r}"
+            identity = hashlib.sha256(name.encode()).hexdigest()[:32]
+            stop = BookOrder(strategy.name, identity, symbol, -quantity, "stop", price, price)
+            desired.setdefault(session, []).append(stop)
+    return desired
+
+
+def stops_apart(
+    record: AccountRecord, desired: dict[pd.Timestamp, list[BookOrder]], account: str
+) -> tuple[list[AccountOrder], list[TrackedOrder]]:
+    """Stops that are to rest and do not, and those that work and are not to."""
+    live = [t for t in record.orders.values() if t.order.kind == "stop" and (t.is_live or t.status == "waiting")]
+    resting = {_rests(tracked.order, tracked.received): tracked for tracked in live}
+    lacking = []
+    for session, orders in desired.items():
+        lacking += [
+            _named_anew(order, record, account)
+            for order in netted(orders, account=account, session=session)
+            if resting.pop(_rests(order, ()), None) is None
+        ]
+    return lacking, list(resting.values())
+
+
+def _rests(order: AccountOrder, received: Sequence[float]) -> _Rests:
+    """What an order still protects: symbol, price, and how much of each book."""
+    left: dict[str, float] = {}
+    for child, got in zip(order.children, received or (0.0,) * len(order.children), strict=True):
+        left[child.book] = left.get(child.book, 0.0) + child.quantity - got
+    return order.symbol, float(order.price or 0.0), tuple(sorted(left.items()))
+
+
+def _named_anew(order: AccountOrder, record: AccountRecord, account: str) -> AccountOrder:
+    """The order under a name that was not used: one that ended and is to rest again is another order."""
+    number, made = 0, order
+    while made.client_order_id in record.orders:
+        number += 1
+        (made,) = netted(order.children, account=f"{account}#{number}", session=order.session)
+    return made
+
+
+def _closed_by_orders(book: str, record: AccountRecord, now: BookNow, moment: pd.Timestamp) -> set[tuple[str, bool]]:
+    """Symbols that orders of a book under way sell (True: buy) more of, so that a stop would close them twice."""
+    ended = {
+        child.client_order_id
+        for tracked in record.orders.values()
+        if tracked.order.kind != "stop" and not (tracked.is_live or tracked.status == "waiting")
+        for child in tracked.order.children
+    }
+    under_way = now.orders if now.fills_at is not None and moment < now.fills_at else ()
+    known = [
+        child
+        for tracked in record.orders.values()
+        if tracked.order.kind != "stop" and tracked.is_live
+        for child in tracked.order.children
+        if child.book == book
+    ]
+    return {
+        (order.symbol, order.quantity > 0.0) for order in (*known, *under_way) if order.client_order_id not in ended
+    }
+
+
+def _session_to_rest(strategy: Strategy, now: pd.Timestamp) -> pd.Timestamp:
+    """The session that trades, or the next one that will."""
+    day = now.tz_convert("UTC").tz_localize(None).normalize()
+    hours = session_hours(strategy.market.calendar, day - pd.Timedelta(days=1), day + pd.Timedelta(days=15))
+    session: pd.Timestamp = hours[hours["closes"] > now]["session"].iloc[0]
+    return session

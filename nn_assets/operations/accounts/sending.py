@@ -1,0 +1,368 @@
+"""Orders on their way: committed, netted, before anything is sent; sent once under the controls of now; cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from nn_assets.execution.netting import AccountOrder, BookOrder, netted
+from nn_assets.execution.venue import OrderAtVenue, VenueDownError, VenueRefusedError, VenueUnsureError
+from nn_assets.operations.accounts.books import BookNow
+from nn_assets.operations.accounts.driver import Driver, asked_again, at_of
+from nn_assets.operations.accounts.points import reached
+from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
+from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
+from nn_assets.operations.asof.controls import fill_moment
+from nn_assets.portfolio.breakers import Control
+
+_PASSES = 3
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a call of the driver sent.
+
+    Attributes
+    ----------
+    waits_for : tuple of str
+        Books whose session is not decided yet, so that nothing was sent.
+    down : str
+        What the venue said where it could not be reached; nothing was sent after it.
+    orders : mapping of str to str
+        Every order of the sessions to come, and its state: see :attr:`.TrackedOrder.status`.
+    """
+
+    waits_for: tuple[str, ...] = ()
+    down: str = ""
+    orders: Mapping[str, str] = field(default_factory=dict)
+
+
+def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
+    """Commit what the books decided, netted, then send it and the stops, each order once.
+
+    An order whose answer is in doubt is asked about by its name. It is sent again, under the same name, only where the
+    venue does not know it, the settle time has gone by since, and the moment of its fill has not.
+
+    Parameters
+    ----------
+    waits : bool
+        Whether nothing is sent while a book of the account has not decided the session that another one has: their
+        orders net. Without it, the books that have decided go alone.
+    """
+    with driver.alone():
+        books = driver.books()
+        waiting = _undecided(books) if waits else ()
+        if waiting:
+            return Sent(waits_for=waiting)
+        for _ in range(_PASSES):
+            commit_orders(driver, books)
+            if not _withdraw(driver, books):
+                break
+        try:
+            _send_all(driver, books)
+        except VenueDownError as error:
+            return Sent(down=str(error), orders=_states(driver, books))
+        return Sent(orders=_states(driver, books))
+
+
+def _undecided(books: Iterable[BookNow]) -> tuple[str, ...]:
+    """Books that are a session behind another one of their calendar."""
+    newest: dict[str, pd.Timestamp] = {}
+    decided = [(book, book.session) for book in books if book.session is not None]
+    for book, session in decided:
+        calendar = book.strategy.market.calendar
+        newest[calendar] = max(session, newest.get(calendar, session))
+    return tuple(
+        book.strategy.name
+        for book in books
+        if (due := newest.get(book.strategy.market.calendar)) is not None
+        and (book.session is None or book.session < due)
+    )
+
+
+def _states(driver: Driver, books: Iterable[BookNow]) -> dict[str, str]:
+    sessions = {book.fill_session for book in books}
+    orders = driver.record().orders.values()
+    return {
+        tracked.order.client_order_id: tracked.status
+        for tracked in orders
+        if tracked.is_live or tracked.order.session in sessions
+    }
+
+
+# --- the outbox ----------------------------------------------------------------------------------------
+
+
+def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
+    """Put the books' orders on record as the account's, netted, in one transaction; those there already stay.
+
+    Orders that the controls of now stop, or whose moment has gone, are left out.
+    """
+    record = driver.record()
+    covered = {name for tracked in record.orders.values() for name in _covered_by(tracked)}
+    by_session: dict[pd.Timestamp, list[BookOrder]] = {}
+    for book in books:
+        if book.fill_session is None or book.fills_at is None or driver.now() >= book.fills_at:
+            continue
+        control = driver.control_of(book.strategy.name, record)
+        allowed = [order for order in book.orders if order.client_order_id not in covered]
+        allowed = _let_through(allowed, book, control)
+        by_session.setdefault(book.fill_session, []).extend(allowed)
+    reached("before_outbox")
+    rows = [
+        order.to_record()
+        for session, orders in by_session.items()
+        for order in netted(orders, account=driver.account.name, session=session)
+    ]
+    if rows:
+        driver.append(ORDERS, rows)
+        reached("outbox_committed")
+
+
+def _covered_by(tracked: TrackedOrder) -> set[str]:
+    """Orders of books that an order stands for, or that were stopped with it: they are not netted again."""
+    if tracked.status != "withdrawn":
+        return {child.client_order_id for child in tracked.order.children}
+    return set(tracked.events[-1].details["children"])
+
+
+def _let_through(orders: Iterable[BookOrder], book: BookNow, control: Control) -> list[BookOrder]:
+    """What a control leaves of a book's orders: all, those that bring a position nearer to zero, or none."""
+    if control is Control.HALTED:
+        return []
+    if control < Control.REDUCING:
+        return list(orders)
+    held = dict(zip(book.left.symbols, book.left.quantity.tolist(), strict=True))
+    kept = []
+    for order in orders:
+        before = held.get(order.symbol, 0.0)
+        after = before + order.quantity
+        if abs(after) < abs(before) and after * before >= 0.0:
+            kept.append(order)
+            held[order.symbol] = after
+    return kept
+
+
+def _stopped_by(
+    driver: Driver, order: AccountOrder, books: Iterable[BookNow], record: AccountRecord
+) -> tuple[str, list[str]] | None:
+    """Why an order may not be sent now, and for which orders of books; None where it may."""
+    every = [child.client_order_id for child in order.children]
+    strategies = [driver.account.of(child.book) for child in order.children]
+    if any(strategy is None for strategy in strategies):
+        return "no_strategy", every
+    if order.kind != "stop":
+        moments = [fill_moment(strategy, order.session) for strategy in strategies if strategy is not None]
+        if driver.now() >= min(moments):
+            return "late", every
+    by_name = {book.strategy.name: book for book in books}
+    for name in sorted({child.book for child in order.children}):
+        mine = [child for child in order.children if child.book == name]
+        control = driver.control_of(name, record)
+        if order.kind == "stop":
+            if control is Control.HALTED:
+                return "halted", every
+            continue
+        passes = _let_through(mine, by_name[name], control)
+        if passes != mine:
+            stopped = [child.client_order_id for child in mine if child not in passes]
+            return ("halted" if control is Control.HALTED else "reducing_only"), stopped
+    return None
+
+
+def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
+    """Take back orders that were never sent and may not be now; how many whose children may go by themselves."""
+    record, again = driver.record(), 0
+    for tracked in list(record.orders.values()):
+        if tracked.status == "waiting" and tracked.order.quantity != 0.0:
+            stopped = _stopped_by(driver, tracked.order, books, record)
+            if stopped is not None:
+                driver.note(tracked, "withdrawn", stopped[0], children=stopped[1])
+                again += len(stopped[1]) < len(tracked.order.children)
+    return again
+
+
+# --- sending -------------------------------------------------------------------------------------------
+
+
+def _send_all(driver: Driver, books: tuple[BookNow, ...]) -> None:
+    ask(driver)
+    _end_stops_in_the_way(driver, books)
+    _send_waiting(driver, books)
+    send_stops(driver, books)
+    left = [tracked for tracked in driver.record().orders.values() if tracked.order.quantity != 0.0]
+    if any(tracked.status in ("doubtful", "waiting") for tracked in left):
+        driver.sleep(driver.account.settle_seconds)
+        ask(driver)
+        _send_waiting(driver, books)
+
+
+def ask(driver: Driver, *, ended_too: bool = False) -> None:
+    """Ask about every order that is in doubt, or with ``ended_too`` may have ended, by its name; note the answers."""
+    record = driver.record()
+    asked = [tracked for tracked in record.orders.values() if tracked.status == "doubtful"]
+    asked += [tracked for tracked in record.orders.values() if ended_too and tracked.status == "working"]
+    if not asked:
+        return
+    reached("before_asking")
+    answers = {
+        answer.client_order_id: answer
+        for answer in driver.venue.orders([tracked.order.client_order_id for tracked in asked])
+    }
+    for tracked in asked:
+        answer = answers.get(tracked.order.client_order_id)
+        if answer is None:
+            if tracked.status == "doubtful" and tracked.events[-1].event != "unknown":
+                driver.note(tracked, "unknown")
+        else:
+            _note_answer(driver, tracked, answer)
+        reached("answer_recorded")
+
+
+def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) -> None:
+    if tracked.status == "doubtful":
+        driver.note(tracked, "taken")
+        tracked = asked_again(driver, tracked)
+    if answer.status != "working" and tracked.status != "ended":
+        driver.note(tracked, "ended", answer.status, says=answer.reason, filled_quantity=answer.filled_quantity)
+
+
+def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
+    """Send what waits, and again what the venue does not know after the settle time."""
+    record = driver.record()
+    in_the_way = {child.client_order_id for child in _closing(books, record)}
+    for tracked in list(record.orders.values()):
+        order = tracked.order
+        if order.quantity == 0.0 or not (tracked.status == "waiting" or _is_lost(driver, tracked)):
+            continue
+        if order.kind != "stop" and in_the_way.intersection(child.client_order_id for child in order.children):
+            continue  # the stop of what it closes works still: it protects until its end is known
+        stopped = _stopped_by(driver, order, books, record)
+        if stopped is not None:
+            if tracked.status == "waiting":
+                driver.note(tracked, "withdrawn", stopped[0], children=stopped[1])
+            elif stopped[0] in ("late", "no_strategy"):
+                driver.note(tracked, "ended", "unknown_to_the_venue")
+            continue
+        send_one(driver, tracked)
+
+
+def _is_lost(driver: Driver, tracked: TrackedOrder) -> bool:
+    """Whether the venue said that it does not know an order, the settle time after it was sent last."""
+    if tracked.status != "doubtful" or tracked.events[-1].event != "unknown":
+        return False
+    last = at_of(tracked.sendings[-1].details)
+    return (driver.now() - last).total_seconds() >= driver.account.settle_seconds
+
+
+def send_one(driver: Driver, tracked: TrackedOrder) -> None:
+    """Send one order: that it is sent is on record before, and its outcome after.
+
+    Raises
+    ------
+    VenueDownError
+        The venue cannot be reached; the order is in doubt.
+    """
+    reached("before_sending")
+    driver.note(tracked, "sending")
+    reached("sending_recorded")
+    try:
+        driver.venue.send(tracked.order.for_venue())
+    except VenueRefusedError as error:
+        driver.note(tracked, "refused", str(error.where.get("reason", error.found)))
+    except VenueUnsureError as error:
+        driver.note(tracked, "unsure", error.found)
+    except VenueDownError as error:
+        driver.note(tracked, "unsure", error.found)
+        raise
+    else:
+        reached("sent")
+        driver.note(tracked, "taken")
+    reached("outcome_recorded")
+
+
+# --- cancelling ----------------------------------------------------------------------------------------
+
+
+def cancel_orders(driver: Driver, client_order_ids: Collection[str] = ()) -> tuple[str, ...]:
+    """Ask for the end of orders that may still fill, of all without names; a halt does not stop it."""
+    with driver.alone():
+        record = driver.record()
+        named = [
+            tracked
+            for name, tracked in record.orders.items()
+            if tracked.is_live and (not client_order_ids or name in client_order_ids)
+        ]
+        for tracked in named:
+            cancel_one(driver, tracked)
+        ask(driver, ended_too=True)
+        return tuple(tracked.order.client_order_id for tracked in named)
+
+
+def cancel_one(driver: Driver, tracked: TrackedOrder) -> None:
+    """Ask for the end of one order; asked again, the venue passes it over."""
+    reached("before_cancel")
+    driver.note(tracked, "cancel_asked")
+    reached("cancel_recorded")
+    try:
+        driver.venue.cancel(tracked.order.client_order_id)
+    except VenueUnsureError:
+        return  # it is asked for again for as long as the order works
+    reached("cancelled")
+
+
+# --- stops ---------------------------------------------------------------------------------------------
+
+
+def _closing(books: Iterable[BookNow], record: AccountRecord) -> list[BookOrder]:
+    """Orders of books that close what a stop of theirs protects at the venue still."""
+    protected = {
+        (child.book, tracked.order.symbol, child.quantity > 0.0)
+        for tracked in record.orders.values()
+        if tracked.order.kind == "stop" and tracked.is_live
+        for child in tracked.order.children
+    }
+    return [
+        order
+        for book in books
+        for order in book.orders
+        if (order.book, order.symbol, order.quantity > 0.0) in protected
+    ]
+
+
+def _end_stops_in_the_way(driver: Driver, books: tuple[BookNow, ...]) -> None:
+    """Cancel the stops that are not to rest any more, before what closes the same positions is sent."""
+    record = driver.record()
+    _, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+    if _end(driver, gone):
+        ask(driver, ended_too=True)
+
+
+def _end(driver: Driver, stops: Iterable[TrackedOrder]) -> bool:
+    """Cancel stops that work, and take back those that were never sent; whether there were any."""
+    there = list(stops)
+    for tracked in there:
+        if tracked.status == "waiting":
+            children = [child.client_order_id for child in tracked.order.children]
+            driver.note(tracked, "withdrawn", "replaced", children=children)
+        else:
+            cancel_one(driver, tracked)
+    return bool(there)
+
+
+def send_stops(driver: Driver, books: tuple[BookNow, ...]) -> None:
+    """Have exactly the books' stops rest at the venue: others are cancelled, and once these ended the rest is sent."""
+    record = driver.record()
+    lacking, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+    if _end(driver, gone):
+        ask(driver, ended_too=True)
+        record = driver.record()
+        lacking, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+    busy = {tracked.order.symbol for tracked in gone}
+    rows = [order.to_record() for order in lacking if order.symbol not in busy]
+    if rows:
+        driver.append(ORDERS, rows)
+        reached("outbox_committed")
+    _send_waiting(driver, books)

@@ -1,0 +1,118 @@
+"""What truly happened at a venue against what a ledger says: by the venue's own journal and plain SQL, nothing else."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+
+def rows_of(ledger: Path, table: str) -> list[dict[str, Any]]:
+    """Rows of a table as they lie in the file."""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+
+
+def orders_doubled(journal: Iterable[Entry], intended: Iterable[tuple[str, Decimal]]) -> list[str]:
+    """Orders that the venue took and nobody intended, or more often than intended; stops are no part of this.
+
+    Parameters
+    ----------
+    intended : iterable of (symbol, signed quantity)
+        One for each order that was to be sent at most once.
+    """
+    taken = Counter(
+        (entry["symbol"], Decimal(entry["quantity"]) * (1 if entry["side"] == "buy" else -1))
+        for entry in journal
+        if entry["what"] == "taken" and entry["type"] != "stop"
+    )
+    return [f"{count} x {name}" for name, count in (taken - Counter(intended)).items()]
+
+
+def stops_beyond_what_is_held(journal: Iterable[Entry]) -> list[str]:
+    """Moments at which working stops would have closed more than the account held; by symbol and side.
+
+    A stop may rest for a moment longer than what it protects: while the venue fills what closes the position, the
+    driver knows of neither. So only stops that were taken while others protected all of it are held against it.
+    """
+    held: defaultdict[str, Decimal] = defaultdict(Decimal)
+    stops: dict[str, tuple[str, Decimal]] = {}
+    faults = []
+    for entry in journal:
+        name = entry["client_order_id"]
+        if entry["what"] == "taken" and entry["type"] == "stop":
+            size = Decimal(entry["quantity"]) * (1 if entry["side"] == "buy" else -1)
+            symbol = entry["symbol"]
+            same = [left for other, left in stops.values() if other == symbol and left * size > 0]
+            if same and sum(map(abs, same)) >= abs(held[symbol]) > 0:
+                faults.append(f"{name}: {size} {symbol} beside {sum(same)} of {held[symbol]} held")
+            stops[name] = symbol, size
+        elif entry["what"] == "fill":
+            quantity = Decimal(entry["quantity"])
+            held[entry["symbol"]] += quantity
+            if name in stops:
+                symbol, left = stops[name]
+                stops[name] = symbol, left - quantity
+        elif entry["what"] in ("canceled", "expired", "rejected"):
+            stops.pop(name, None)
+    return faults
+
+
+def fills_lost_or_invented(journal: Iterable[Entry], ledger: Path) -> tuple[list[str], list[str]]:
+    """Fills of the venue that the ledger lacks, and those of the ledger that the venue did not make."""
+
+    def spelled(name: str, order: str, symbol: str, quantity: object, price: object) -> str:
+        return f"{name} of {order}: {Decimal(str(quantity)).normalize()} {symbol} at {Decimal(str(price)).normalize()}"
+
+    made = Counter(
+        spelled(entry["id"], entry["client_order_id"], entry["symbol"], entry["quantity"], entry["price"])
+        for entry in journal
+        if entry["what"] == "fill"
+    )
+    kept = Counter(
+        spelled(row["fill_id"], row["client_order_id"], row["symbol"], row["quantity"], row["price"])
+        for row in rows_of(ledger, "account_fills")
+        if not row["fill_id"].startswith("crossed-")
+    )
+    return list((made - kept).elements()), list((kept - made).elements())
+
+
+def books_by_fills(ledger: Path) -> dict[str, tuple[dict[str, Decimal], Decimal]]:
+    """What each book holds, and what it was paid less what it paid, by the shares of the fills on record."""
+    books: dict[str, tuple[defaultdict[str, Decimal], list[Decimal]]] = {}
+    for row in rows_of(ledger, "account_fills"):
+        assert row["state"] == "allotted", row
+        shares = _json(row["allotment"])
+        given = sum((Decimal(str(share["quantity"])) for share in shares), Decimal(0))
+        assert given == Decimal(str(row["quantity"])), row  # the books sum to the fill
+        for share in shares:
+            held, paid = books.setdefault(share["book"], (defaultdict(Decimal), []))
+            quantity = Decimal(str(share["quantity"]))
+            held[row["symbol"]] += quantity
+            paid.append(-quantity * Decimal(str(row["price"])) - Decimal(str(share["commission_usd"])))
+    return {name: ({s: q for s, q in held.items() if q}, sum(paid, Decimal(0))) for name, (held, paid) in books.items()}
+
+
+def account_by_journal(journal: Iterable[Entry], money: Decimal) -> tuple[dict[str, Decimal], Decimal]:
+    """Positions and cash by what the venue did."""
+    held: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for entry in journal:
+        if entry["what"] == "fill":
+            held[entry["symbol"]] += Decimal(entry["quantity"])
+            money -= Decimal(entry["quantity"]) * Decimal(entry["price"])
+    return {symbol: quantity for symbol, quantity in held.items() if quantity}, money
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        value = zlib.decompress(value).decode()
+    return json.loads(value) if isinstance(value, str) else value
