@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nn_assets.errors import ControlError, NnAssetsError
@@ -82,7 +82,7 @@ def set_kill_switch(
         )
     if strategy is not None:
         (first, *others) = named = require_named(strategy)
-        _record_switches(named, state, who, reason, ledger=ledger)
+        _record_switches(named, state, who, reason, ledger)
         if not others:
             return {"strategy": first, "kill_switch": state, "text": _kill_switch_text([first], state)}
         return {"strategies": list(named), "kill_switch": state, "text": _kill_switch_text(named, state)}
@@ -94,7 +94,7 @@ def set_kill_switch(
             rule=KILL_SWITCH,
         )
     every = known_names()
-    _record_switches(every, state, who, reason, ledger=ledger)
+    _record_switches(every, state, who, reason, ledger)
     return {"strategies": every, "kill_switch": state, "text": _kill_switch_text(every, state)}
 
 
@@ -102,7 +102,7 @@ def _kill_switch_text(strategies: Sequence[str], state: str) -> str:
     return "\n".join(f"{strategy}: kill switch is {state}" for strategy in strategies)
 
 
-def note_halt_file(strategy: str) -> str | None:
+def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
     """Put a halt by the file ``HALT`` on record, of every strategy, once: to take it away resumes nothing.
 
     To be called before every decision and every sending. Where the record cannot be made the error is raised, and
@@ -122,11 +122,10 @@ def note_halt_file(strategy: str) -> str | None:
     if file is None:
         return None
     details = {"halt_file": file.reason, "since": None if file.since is None else file.since.isoformat()}
+    row = (str(KillSwitch.HALTED), "the file HALT", file.reason, details)
     for name in dict.fromkeys([strategy, *known_names()]):
-        with Ledger() as ledger:
-            stands = halted_by_file(ledger, name)
-        if not stands:
-            _record_switches([name], KillSwitch.HALTED, "the file HALT", file.reason, details)
+        if not halted_by_file(ledger, name):
+            _with_room(lambda name=name: record_control(ledger, name, KILL_SWITCH, *row))  # type: ignore[misc]
     return file.reason
 
 
@@ -135,28 +134,25 @@ def _record_switches(
     state: str,
     who: str,
     reason: str,
-    details: dict[str, Any] | None = None,
     ledger: str | None = None,
 ) -> None:
     """Set the switch of each, with the room kept back where the disk is full."""
     for strategy in strategies:
-        try:
-            _record_switch(strategy, state, who, reason, details, ledger)
-        except NnAssetsError as error:
-            if no_room(error) is None:
-                raise
-            spend_reserve()
-            _record_switch(strategy, state, who, reason, details, ledger)
+        _with_room(lambda strategy=strategy: _record_switch(strategy, state, who, reason, ledger))  # type: ignore[misc]
     keep_reserve()
 
 
-def _record_switch(
-    strategy: str,
-    state: str,
-    who: str,
-    reason: str,
-    details: dict[str, Any] | None = None,
-    address: str | None = None,
-) -> None:
+def _with_room(record: Callable[[], None]) -> None:
+    """Put something on record; where the disk is full, with the room that is kept back for it."""
+    try:
+        record()
+    except NnAssetsError as error:
+        if no_room(error) is None:
+            raise
+        spend_reserve()
+        record()
+
+
+def _record_switch(strategy: str, state: str, who: str, reason: str, address: str | None = None) -> None:
     with Ledger(address) as ledger:  # it halts although the store of the lake is out of reach
-        record_control(ledger, strategy, KILL_SWITCH, state, who, reason, details)
+        record_control(ledger, strategy, KILL_SWITCH, state, who, reason)

@@ -42,6 +42,11 @@ def live(strategy: Strategy) -> Strategy:
     )
 
 
+def noted(strategy: str) -> str | None:
+    with Ledger() as ledger:
+        return note_halt_file(ledger, strategy)
+
+
 def laid(home: Path, kind: str) -> Path:
     file = home / "HALT"
     if kind == "folder":
@@ -85,10 +90,10 @@ def test_to_take_it_away_resumes_nothing_until_a_person_says_why(home: Path, str
         set_kill_switch(NAME, "ACTIVE", "me", "all is well")
     with pytest.raises(ControlError, match="no file HALT in the home"):
         set_kill_switch(NAME, "REDUCING", "me", "all is well")
-    assert "HALT" in str(note_halt_file(NAME))
-    note_halt_file(NAME)  # read again, it is on record already
+    assert "HALT" in str(noted(NAME))
+    noted(NAME)  # read again, it is on record already
     file.unlink()
-    assert note_halt_file(NAME) is None
+    assert noted(NAME) is None
     moment = pd.Timestamp("2017-06-01 21:00", tz="UTC")
     with Ledger() as ledger:
         rows = ledger.read("controls", NAME, every_version=True)
@@ -116,7 +121,7 @@ def test_a_late_round_is_halted_by_it_and_fills_only_of_since_it_lay_there(home:
     with Ledger() as ledger:
         assert kill_switches_of(ledger, clocked, decision, before) == ("HALTED", "ACTIVE")
         assert kill_switches_of(ledger, clocked, decision, after) == ("HALTED", "HALTED")
-    note_halt_file(NAME)
+    noted(NAME)
     file.unlink()
     with Ledger() as ledger:
         assert kill_switches_of(ledger, clocked, decision, before) == ("HALTED", "ACTIVE")

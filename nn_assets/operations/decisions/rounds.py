@@ -100,7 +100,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         The session was decided before by the code in force, and what is computed now differs.
     """
     refuse_live(history.strategy)
-    note_halt_file(history.strategy.name)
+    note_halt_file(history.stores.ledger, history.strategy.name)
     require_stages(history)
     if history.clock_fault is not None:
         raise history.clock_fault
