@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -30,13 +30,11 @@ from nn_assets.execution.venue import (
 )
 from nn_assets.sources.http import JsonClient
 from nn_assets.sources.keys import EnvironmentKey
-from nn_assets.sources.retry import Fault, RetryPolicy, persist
+from nn_assets.sources.retry import DEFAULT_POLICY, Fault, RetryPolicy, persist
 
-LIVE = "https://api.alpaca.markets"
 LIVE_VARIABLE = "NN_ASSETS_LIVE_ACCOUNT"
 """Environment variable that repeats the address of a live account."""
 
-_HERE = ("127.0.0.1", "::1", "localhost")
 _KINDS = {
     "at_open": ("market", "opg"),
     "at_close": ("market", "cls"),
@@ -59,7 +57,6 @@ _ORDERS_A_PAGE, _FILLS_A_PAGE = 500, 100
 _TICK, _FINE_TICK, _FINE_BELOW = Decimal("0.01"), Decimal("0.0001"), Decimal(1)
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _UNPROCESSABLE, _TOO_MANY = 401, 403, 404, 422, 429
 _REFUSES = (400, _UNPROCESSABLE)
-_WAITS = RetryPolicy(attempts=4)
 _MARGIN = pd.Timedelta(seconds=1)
 _Value = TypeVar("_Value")
 _Asked = ParamSpec("_Asked")
@@ -85,7 +82,7 @@ class AlpacaVenue:
     key: EnvironmentKey
     secret: EnvironmentKey
     base_url: str = ALPACA_PAPER
-    policy: RetryPolicy = _WAITS
+    policy: RetryPolicy = DEFAULT_POLICY
     timeout_seconds: float = 30.0
     name: str = "alpaca"
     _our_ids: dict[str, str] = field(default_factory=dict, repr=False)  # by Alpaca's own: an order keeps both
@@ -291,25 +288,16 @@ def open_alpaca(settings: AlpacaVenueSettings) -> AlpacaVenue:
     Raises
     ------
     SettingsError
-        A live account is named without being asked for twice, or asked for and not named.
+        It is a live one, and the environment does not repeat its address.
     """
-    address, key = settings.base_url, "execution.broker_settings"
-    is_live = address != ALPACA_PAPER and urlsplit(address).hostname not in _HERE
-    repeated = os.environ.get(LIVE_VARIABLE, "").strip().rstrip("/")
-    if is_live and not (settings.live and repeated == address):
+    address, repeated = settings.base_url, os.environ.get(LIVE_VARIABLE, "").strip().rstrip("/")
+    if settings.is_live and repeated != address:
         raise SettingsError(
-            expected=f"the paper account at {ALPACA_PAPER}, or live: true and {LIVE_VARIABLE} with the same address",
-            found=f"{address}, live: {str(settings.live).lower()}, {LIVE_VARIABLE} "
-            + (f"that says {repeated}" if repeated else "not set"),
-            remedy=f"leave base_url out; or, for real money, state live: true and export {LIVE_VARIABLE}={address}",
-            key=key,
-        )
-    if settings.live and not is_live:
-        raise SettingsError(
-            expected=f"the address of a live account, such as {LIVE}, with live: true",
-            found=address,
-            remedy="name it as base_url, or take live out",
-            key=key,
+            expected=f"the address of the live account, {address}, in the environment variable {LIVE_VARIABLE} too",
+            found=repeated or "it is not set, or empty",
+            remedy=f"export {LIVE_VARIABLE}={address} for the processes that may trade with real money, or take live "
+            "and base_url out of the strategy",
+            key="execution.broker_settings",
         )
     keys = EnvironmentKey(settings.key_env), EnvironmentKey(settings.secret_env)
     return AlpacaVenue(*keys, base_url=address, timeout_seconds=settings.timeout_seconds)

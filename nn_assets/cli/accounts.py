@@ -96,9 +96,15 @@ def take_over(name: str | None, who: str, why: str, *, outside: bool) -> dict[st
 
     def work(driver: Driver) -> dict[str, Any]:
         result = accept(driver, who, why, outside=outside)
-        how = "is no book's" if outside else "is taken over by the books as their next sessions begin"
-        text = f"{driver.account.name}: what the venue says {how}: {difference_text(result.differences)}"
-        return {"state": result.state, "differences": list(result.differences), "text": text}
+        details = (driver.record().last_reconciliation or {"details": {}})["details"]
+        lines = [f"{driver.account.name}: accepted, {difference_text(result.differences)}"]
+        for book, adjustment in details["books"].items():
+            parts = [f"{quantity:+g} {symbol} at {price:g}" for symbol, quantity, price in adjustment["positions"]]
+            parts += [f"{adjustment['cash_usd']:+,.2f} USD"] if adjustment["cash_usd"] else []
+            lines.append(f"  {book} takes over {', '.join(parts)} as its next session begins")
+        outside_books = ", ".join(f"{quantity:g} {what}" for what, quantity in sorted(details["outside"].items()))
+        lines += [f"  no book's from now on: {outside_books}"] if outside_books else []
+        return {"state": result.state, "differences": list(result.differences), **details, "text": "\n".join(lines)}
 
     return _driven(name, "accept", work)
 

@@ -5,9 +5,10 @@ The members lie in a room above this one (``nn_assets/brokers/``) and are import
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nn_assets.execution.venue import Venue
 from nn_assets.plugins import imported
@@ -16,6 +17,7 @@ from nn_assets.settings.section import Section
 from nn_assets.settings.sources import Address, Variable
 
 ALPACA_PAPER = "https://paper-api.alpaca.markets"
+_HERE = ("127.0.0.1", "::1", "localhost")
 
 
 class AlpacaVenueSettings(Section):
@@ -30,6 +32,19 @@ class AlpacaVenueSettings(Section):
     base_url: Address = ALPACA_PAPER
     live: bool = False
     timeout_seconds: Annotated[float, Field(gt=0.0)] = 30.0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the address is another than that of the paper account, and of another machine."""
+        return self.base_url != ALPACA_PAPER and urlsplit(self.base_url).hostname not in _HERE
+
+    @model_validator(mode="after")
+    def _live_is_asked_for(self) -> Self:
+        if self.is_live and not self.live:
+            raise ValueError(f"{ALPACA_PAPER} was expected: leave it out or, for real money, state live: true")
+        if self.live and not self.is_live:
+            raise ValueError("live: true was expected with the address of a live account: https://api.alpaca.markets")
+        return self
 
 
 class FileDropSettings(Section):

@@ -123,7 +123,7 @@ class RecordedBroker:
         reasons = []
         for name, quantity, code in zip(orders.client_order_id, orders.quantity, orders.reason_code, strict=True):
             filled = self._filled.get(name, 0.0)
-            whole = filled != 0.0 and abs(filled) >= abs(quantity)
+            whole = filled != 0.0 and abs(filled) >= abs(quantity) * (1.0 - 1e-9)
             reasons.append(code or (None if whole else self._ended_why.get(name, "unfilled" if filled else NOT_SENT)))
         return replace(orders, reason_code=tuple(reasons))
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from nn_assets.errors import PluginError
+from nn_assets.errors import PluginError, SettingsError
 from nn_assets.execution.own_venues import OWN_VENUES
 from nn_assets.execution.venue import Venue
-from nn_assets.plugins import Registry, load
+from nn_assets.plugins import Registry, load, place_of
 from nn_assets.settings import Strategy
 from nn_assets.settings.own import WithSettings
 from nn_assets.settings.section import Section
@@ -23,6 +23,7 @@ OpenVenue = Callable[[str], Venue]
 """Opens the account of a name."""
 
 _Open = TypeVar("_Open", bound=Callable[..., Venue])
+_PORT = ("send", "cancel", "orders", "fills", "positions", "cash")
 
 VENUES: Registry[WithSettings[Venue]] = Registry("venue", OWN_VENUES)
 """Every venue, by the name that ``execution.broker`` gives it."""
@@ -85,3 +86,34 @@ def account_of(strategy: Strategy) -> str | None:
 def ledger_name(account: str) -> str:
     """What the ledger calls an account where it calls others by the name of their strategy."""
     return f"account.{account}"  # a name with a dot is no strategy's
+
+
+def require_sound_venue(strategy: Strategy) -> None:
+    """Refuse a venue that cannot be opened, or lacks a method of its port; nothing is sent to it nor asked of it.
+
+    Raises
+    ------
+    SettingsError
+        There is none of the name, or its settings are not as it states them, or it refuses them itself.
+    PluginError
+        With the file and, where something was raised, the line that the fault came through.
+    """
+    name, settings = strategy.execution.broker, strategy.execution.broker_settings
+    opener = venue_of(name, settings)
+    try:
+        venue = opener(account_of(strategy) or strategy.name)
+        lacking = [method for method in _PORT if not callable(getattr(venue, method, None))]
+        if lacking:
+            raise TypeError(f"{venue!r}, without {', '.join(lacking)}")
+    except SettingsError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a person's code raises
+        raise PluginError(
+            expected=f"a venue {name} that opens an account and has {', '.join(_PORT)}, as Venue in "
+            "nn_assets/execution/venue.py says them",
+            found=f"{type(error).__name__}: {error}",
+            remedy="mend what opens it, or the method",
+            **place_of(VENUES[name].build, error),
+            key="execution.broker",
+            venue=name,
+        ) from error

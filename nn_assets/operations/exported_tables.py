@@ -28,9 +28,11 @@ from nn_assets.contracts.frames import (
     RangeRows,
     SeriesVersions,
 )
+from nn_assets.contracts.ledger import ACCOUNTS
 from nn_assets.contracts.tables import NOTICES
 from nn_assets.errors import NnAssetsError, PluginError, PublicationError, SettingsError
 from nn_assets.estimators import TRADED
+from nn_assets.execution.venues import account_of, ledger_name
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import known_bars
@@ -56,6 +58,7 @@ from nn_assets.operations.asof.stored import (
     with_contradictions,
 )
 from nn_assets.operations.asof.universe import UNIVERSE
+from nn_assets.operations.catalog import load_strategies
 from nn_assets.operations.clock import as_of_sessions, now_utc, seen_until
 from nn_assets.operations.exported_names import LEDGER_TABLES
 from nn_assets.operations.history import History
@@ -89,8 +92,15 @@ def read_of_ledger(
         return ledger.chain()
     exported = LEDGER_TABLES[table]
     low, high = (_month(first), _month(last)) if "month" in exported.columns else (first, last)
-    rows = ledger.read(exported.name, name, low, high, moment)
+    owner = _account_of(name) if exported in ACCOUNTS else name
+    rows = ledger.read(exported.name, owner, low, high, moment)
     return _with_flows(rows) if table == "portfolio" else rows
+
+
+def _account_of(name: str) -> str:
+    """What the ledger calls the account of a strategy; of its own name where no file says which it is."""
+    named = [entry.strategy for entry in load_strategies() if entry.strategy.name == name]
+    return ledger_name((account_of(named[0]) if named else None) or name)
 
 
 def read_exported(

@@ -12,7 +12,7 @@ from pydantic import create_model
 from nn_assets.errors import CodeError, PluginError, SettingsError, did_you_mean
 from nn_assets.estimators import roots_of_members
 from nn_assets.execution.registry import BROKERS, broker_of, require_sound_broker
-from nn_assets.execution.venues import VENUES
+from nn_assets.execution.venues import VENUES, require_sound_venue
 from nn_assets.features.catalogue import (
     CATALOGUE,
     PATTERNS,
@@ -230,6 +230,8 @@ def _require_broker(strategy: Strategy) -> None:
         entry = BROKERS[execution.broker]
         _once((entry, strategy.model_dump_json()), partial(require_sound_broker, strategy))
         _require_version("broker", execution.broker, *entry.roots)
+    if VENUES.top_of(execution.broker) is not None:
+        _once((VENUES[execution.broker], strategy.model_dump_json()), partial(require_sound_venue, strategy))
 
 
 def _require_version(kind: str, name: str, *roots: Root) -> None:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -213,14 +214,15 @@ def _status_fault(status: int, headers: Mapping[str, str | None], excerpt: str) 
 
 
 def _asked_wait(headers: Mapping[str, str | None]) -> float:
-    """Seconds of a Retry-After header; a date in it counts from the answer's own Date."""
-    retry_after = (headers.get("retry-after") or "").strip()
+    """Seconds of a Retry-After header, else up to X-RateLimit-Reset; moments count from the answer's own Date."""
+    retry_after, reset = ((headers.get(name) or "").strip() for name in ("retry-after", "x-ratelimit-reset"))
     if retry_after.replace(".", "", 1).isdigit():
         return float(retry_after)
     try:
-        until, sent = parsedate_to_datetime(retry_after), parsedate_to_datetime(headers.get("date") or "")
+        sent = parsedate_to_datetime(headers.get("date") or "")
+        until = parsedate_to_datetime(retry_after) if retry_after else datetime.fromtimestamp(int(reset), UTC)
         return max((until - sent).total_seconds(), 0.0)
-    except (TypeError, ValueError):
+    except (OSError, OverflowError, TypeError, ValueError):
         return 0.0
 
 

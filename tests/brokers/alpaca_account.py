@@ -137,6 +137,7 @@ class AlpacaAccount:
     def _take(self, body: dict[str, Any]) -> Answer:
         name = body["client_order_id"]
         if any(row["client_order_id"] == name for row in self.orders.values()):
+            self._note("came again", name)
             return Answer({"code": 40010001, "message": "client_order_id must be unique"}, 422)
         if body["symbol"] not in self.symbols:
             return Answer({"code": 42210000, "message": f'could not find asset "{body["symbol"]}"'}, 422)
@@ -160,7 +161,8 @@ class AlpacaAccount:
             **body,
         }
         self.orders[row["id"]] = row
-        self._note("taken", name, symbol=body["symbol"], quantity=body["qty"], side=body["side"], type=body["type"])
+        self._note("taken", name, symbol=body["symbol"], quantity=body["qty"], side=body["side"], type=body["type"],
+                   stop_price=body.get("stop_price", ""))  # fmt: skip
         return Answer(row)
 
     def _cancel(self, name: str) -> Answer:

@@ -66,12 +66,10 @@ class Liar:
             self._act_late()
         if self._hidden and draw.random() < 0.3:
             self._tell_hidden()
-        if not self.trades:
-            return
         for row in self.account.working():
-            if row["type"] != "stop" and draw.random() < 0.35:
+            if self.trades and draw.random() < (0.01 if row["type"] == "stop" else 0.35):
                 self._fill(row)
-            elif row["status"] == "pending_cancel" and draw.random() < 0.3:
+            elif row["status"] == "pending_cancel" and draw.random() < 0.4:
                 self.account.end(row["client_order_id"], "canceled")
 
     def _fill(self, row: dict[str, Any]) -> None:

@@ -38,33 +38,39 @@ def orders_doubled(journal: Iterable[Entry], intended: Iterable[tuple[str, Decim
     return [f"{count} x {name}" for name, count in (taken - Counter(intended)).items()]
 
 
-def stops_beyond_what_is_held(journal: Iterable[Entry]) -> list[str]:
-    """Moments at which working stops would have closed more than the account held; by symbol and side.
+def stops_doubled(journal: Iterable[Entry], ledger: Path) -> list[str]:
+    """Stops that the venue took while the same one worked, and those that the ledger never had.
 
-    A stop may rest for a moment longer than what it protects: while the venue fills what closes the position, the
-    driver knows of neither. So only stops that were taken while others protected all of it are held against it.
+    The same one: of one symbol, size and side, and of one price before it was rounded to the venue's ticks; those of
+    two books that are all that are one order.
     """
-    held: defaultdict[str, Decimal] = defaultdict(Decimal)
-    stops: dict[str, tuple[str, Decimal]] = {}
+    prices = {row["client_order_id"]: row["price"] for row in rows_of(ledger, "account_orders")}
+    working: dict[str, tuple[str, ...]] = {}
     faults = []
     for entry in journal:
         name = entry["client_order_id"]
         if entry["what"] == "taken" and entry["type"] == "stop":
-            size = Decimal(entry["quantity"]) * (1 if entry["side"] == "buy" else -1)
-            symbol = entry["symbol"]
-            same = [left for other, left in stops.values() if other == symbol and left * size > 0]
-            if same and sum(map(abs, same)) >= abs(held[symbol]) > 0:
-                faults.append(f"{name}: {size} {symbol} beside {sum(same)} of {held[symbol]} held")
-            stops[name] = symbol, size
-        elif entry["what"] == "fill":
-            quantity = Decimal(entry["quantity"])
-            held[entry["symbol"]] += quantity
-            if name in stops:
-                symbol, left = stops[name]
-                stops[name] = symbol, left - quantity
-        elif entry["what"] in ("canceled", "expired", "rejected"):
-            stops.pop(name, None)
+            if name not in prices:
+                faults.append(f"{name}: none of the ledger's")
+            what = entry["symbol"], entry["side"], entry["quantity"], str(prices.get(name))
+            faults += [f"{name} beside {other}: {what}" for other, before in working.items() if before == what]
+            working[name] = what
+        elif entry["what"] in ("fill", "canceled", "expired", "rejected"):
+            working.pop(name, None)
     return faults
+
+
+def stops_apart(orders: Iterable[Mapping[str, Any]], books: Mapping[str, tuple[Mapping[str, Decimal], Decimal]]) -> Any:
+    """What works as stops at the venue, and what they should be: all that each book holds, by symbol and side."""
+    working: Counter[tuple[str, bool]] = Counter()
+    for row in orders:
+        if row["type"] == "stop":
+            working[row["symbol"], row["side"] == "buy"] += int(Decimal(row["qty"]) - Decimal(row["filled_qty"]))
+    due: Counter[tuple[str, bool]] = Counter()
+    for held, _ in books.values():
+        for symbol, quantity in held.items():
+            due[symbol, quantity < 0] += int(abs(quantity))
+    return working - due, due - working
 
 
 def fills_lost_or_invented(journal: Iterable[Entry], ledger: Path) -> tuple[list[str], list[str]]:
@@ -92,8 +98,8 @@ def books_by_fills(ledger: Path) -> dict[str, tuple[dict[str, Decimal], Decimal]
     for row in rows_of(ledger, "account_fills"):
         assert row["state"] == "allotted", row
         shares = _json(row["allotment"])
-        given = sum((Decimal(str(share["quantity"])) for share in shares), Decimal(0))
-        assert given == Decimal(str(row["quantity"])), row  # the books sum to the fill
+        allotted = sum((Decimal(str(share["quantity"])) for share in shares), Decimal(0))
+        assert allotted == Decimal(str(row["quantity"])), row  # the books sum to the fill
         for share in shares:
             held, paid = books.setdefault(share["book"], (defaultdict(Decimal), []))
             quantity = Decimal(str(share["quantity"]))

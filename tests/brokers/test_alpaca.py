@@ -10,16 +10,18 @@ import pandas as pd
 import pytest
 
 from nn_assets.brokers import alpaca
-from nn_assets.brokers.alpaca import LIVE, LIVE_VARIABLE, AlpacaVenue, open_alpaca
+from nn_assets.brokers.alpaca import LIVE_VARIABLE, AlpacaVenue
 from nn_assets.errors import NnAssetsError, SettingsError
 from nn_assets.execution.own_venues import ALPACA_PAPER as PAPER
-from nn_assets.execution.own_venues import AlpacaVenueSettings
 from nn_assets.execution.venue import VenueDownError, VenueRefusedError, VenueUnsureError
+from nn_assets.execution.venues import venue_of
 from nn_assets.sources.keys import EnvironmentKey
 from tests.brokers.alpaca_account import KEY, KEY_SECRET, AlpacaAccount
 from tests.contracts.venues import BEFORE, OPENED, VenueContract, order
 from tests.sources.secrets import SECRET
 from tests.sources.vendor import Answer, Request, Vendor, cut_off, running
+
+LIVE = "https://api.alpaca.markets"
 
 
 class Desk(AlpacaAccount):
@@ -169,6 +171,10 @@ def test_a_rate_limit_is_waited_out_since_nothing_was_done(venue, vendor, other_
     venue.send(order("one", 100.0))
     assert vendor.slept == [17.0, 17.0]
     assert [entry["what"] for entry in other_side.journal] == ["taken"]
+    reset = {"Date": "Fri, 05 Jan 2018 12:00:20 GMT", "X-RateLimit-Reset": "1515153660"}  # a minute after noon
+    vendor.faults = [Answer({}, 429, reset)]
+    assert venue.cash() == 100_000.0
+    assert vendor.slept[2:] == [40.0]
     vendor.faults = [Answer({}, 429)] * 4
     with pytest.raises(VenueDownError, match="rate limit"):
         venue.send(order("two", 100.0))
@@ -336,13 +342,14 @@ def test_keys_are_read_when_asked_and_are_in_no_error_nor_description(venue, ven
 
 def test_the_paper_account_is_what_is_opened_and_a_live_one_must_be_asked_for_twice(monkeypatch) -> None:
     monkeypatch.delenv(LIVE_VARIABLE, raising=False)
-    assert open_alpaca(AlpacaVenueSettings()).base_url == PAPER
-    live = AlpacaVenueSettings(base_url=LIVE, live=True)
-    for settings, variable in ((AlpacaVenueSettings(base_url=LIVE), LIVE), (live, ""), (live, PAPER), (live, "1")):
-        monkeypatch.setenv(LIVE_VARIABLE, variable)
+    assert venue_of("alpaca")("main").base_url == PAPER  # type: ignore[attr-defined]
+    for settings, message in (({"base_url": LIVE}, "state live: true"), ({"live": True}, "address of a live account")):
+        with pytest.raises(SettingsError, match=message):
+            venue_of("alpaca", settings)
+    live = venue_of("alpaca", {"base_url": LIVE, "live": True})
+    for repeated in ("", PAPER, "1"):
+        monkeypatch.setenv(LIVE_VARIABLE, repeated)
         with pytest.raises(SettingsError, match=LIVE_VARIABLE):
-            open_alpaca(settings)
+            live("main")
     monkeypatch.setenv(LIVE_VARIABLE, LIVE)
-    assert open_alpaca(live).base_url == LIVE
-    with pytest.raises(SettingsError, match="live account"):
-        open_alpaca(AlpacaVenueSettings(live=True))
+    assert live("main").base_url == LIVE  # type: ignore[attr-defined]

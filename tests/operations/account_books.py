@@ -186,6 +186,7 @@ class Desk:
         cash: float = 1_000_000.0,
         session: pd.Timestamp = DECIDED,
         price: float = 50.0,
+        account_until: int | None = -1,
     ) -> list[str]:
         """Put a decided session of a book on record; the names of its orders."""
         held, stops = held or {}, stops or {}
@@ -216,7 +217,7 @@ class Desk:
         )
         head = dict.fromkeys(("data_hash", "model_id", "code_version", "settings_hash", "content_hash"), "x")
         with self.stores.ledger.transaction("test", strategy=book) as transaction:
-            until = transaction.head.sequence
+            until = transaction.head.sequence if account_until == -1 else account_until
             transaction.append("decisions", [{"session": session, **head, "details": {"account_until": until}}])
             state = state_row(made.state(previous_equity_usd=cash)) | {"book": book_remainder(made)}
             transaction.append("portfolio_states", [state])

@@ -9,13 +9,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.errors import ControlError
+from nn_assets.cli.accounts import send, show
+from nn_assets.errors import ControlError, SettingsError
 from nn_assets.execution.venue import VenueFill, VenueOrder
+from nn_assets.execution.venues import account_of
 from nn_assets.operations.accounts import points
+from nn_assets.operations.accounts.books import account_named, accounts
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.asof.accounts import recorded_for
 from tests.operations.account_books import NIGHT, NOON, OPEN, TRADED, Desk, Fails
+from tests.orchestration.conftest import living_in, strategy_of, write_strategy
 
 
 @pytest.fixture
@@ -74,7 +79,10 @@ def test_nothing_is_sent_before_every_book_has_decided_unless_told_to(desk: Desk
     assert len(desk.venue.sends) == 2
 
 
-@pytest.mark.parametrize("answer", ["taken, then lost", "lost", "down", "refused"])
+@pytest.mark.parametrize(
+    "answer",
+    ["taken, then lost", *(pytest.param(name, marks=pytest.mark.full) for name in ("lost", "down", "refused"))],
+)
 def test_an_order_reaches_the_venue_once_whatever_it_answers(desk: Desk, answer: str) -> None:
     desk.decided("one", {"AAA": 100})
     desk.decided("two", {})
@@ -89,6 +97,7 @@ def test_an_order_reaches_the_venue_once_whatever_it_answers(desk: Desk, answer:
     assert set(desk.statuses().values()) == {status}
 
 
+@pytest.mark.full
 def test_what_the_venue_does_not_know_is_not_sent_again_before_the_settle_time_nor_after_its_moment(desk: Desk) -> None:
     desk.decided("one", {"AAA": 100})
     desk.decided("two", {})
@@ -104,6 +113,7 @@ def test_what_the_venue_does_not_know_is_not_sent_again_before_the_settle_time_n
     assert list(desk.rows("order_events")["reason"])[-1] == "unknown_to_the_venue"
 
 
+@pytest.mark.full
 def test_a_late_decision_is_not_sent(desk: Desk) -> None:
     desk.moment = OPEN
     desk.decided("one", {"AAA": 100})
@@ -113,6 +123,7 @@ def test_a_late_decision_is_not_sent(desk: Desk) -> None:
     assert desk.rows("account_orders").empty
 
 
+@pytest.mark.full
 def test_the_kill_switch_of_now_stops_a_book_and_lets_the_others_and_what_reduces_pass(desk: Desk) -> None:
     desk.decided("one", {"AAA": 100, "BBB": -30}, held={"BBB": 30})
     desk.decided("two", {"AAA": 10})
@@ -243,7 +254,7 @@ def killed_everywhere(folder: Path, monkeypatch, wanted: tuple[str, ...], most: 
 
 
 def test_killed_between_a_record_and_its_call_a_rerun_ends_as_a_run_never_killed(tmp_path: Path, monkeypatch) -> None:
-    assert killed_everywhere(tmp_path, monkeypatch, ("sending_recorded", "sent"), 1) == 2
+    assert killed_everywhere(tmp_path, monkeypatch, ("sent",), 1) == 1
 
 
 @pytest.mark.full
@@ -274,35 +285,35 @@ def test_doubled_and_reordered_answers_change_nothing(desk: Desk) -> None:
     assert book_quantities(desk)["one"] == 100.0
 
 
-@pytest.mark.parametrize(
-    ("fill", "why"),
-    [
-        ({"client_order_id": "nobody's"}, "of no order of the account"),
-        ({"client_order_id": ""}, "names no order"),
-        ({"quantity": -10.0}, "on the other side"),
-        ({"quantity": 101.0}, "beyond its order: 101 of 100"),
-        ({"symbol": "BBB"}, "of BBB, and its order is of AAA"),
-        ({"symbol": "AAA.OLD"}, "of AAA.OLD, and its order is of AAA"),
-        ({"price": math.nan}, "without a price"),
-        ({"price": -1.0}, "without a price"),
-        ({"quantity": 0.0}, "without a quantity"),
-    ],
-)
-def test_a_fill_that_is_none_of_its_order_is_held_back_by_name_and_makes_the_account_differ(
-    desk: Desk, fill: dict, why: str
-) -> None:
+FAULTY = {
+    "of no order of the account": {"client_order_id": "nobody's"},
+    "names no order": {"client_order_id": ""},
+    "on the other side": {"quantity": -10.0},
+    "beyond its order: 101 of 100": {"quantity": 101.0},
+    "of BBB, and its order is of AAA": {"symbol": "BBB"},
+    "of AAA.OLD, and its order is of AAA": {"symbol": "AAA.OLD"},
+    "without a price": {"price": math.nan},
+    "nan, without a price": {"price": -1.0},
+    "without a quantity": {"quantity": 0.0},
+}
+
+
+def test_a_fill_that_is_none_of_its_order_is_held_back_by_name_and_makes_the_account_differ(desk: Desk) -> None:
     name = sent(desk)
     honest = VenueFill("x", name, "AAA", 10.0, 50.0, OPEN, 0.0)
-    desk.venue.made.append(replace(honest, **fill))
-    result = reconcile(desk.driver())
-    assert result.state == "differs"
-    assert why in result.sentence
+    desk.venue.made += [replace(honest, fill_id=why, **fault) for why, fault in FAULTY.items()]
+    for _ in range(2):
+        assert reconcile(desk.driver()).state == "differs"
+        rows = desk.rows("account_fills")
+        assert len(rows) == len(FAULTY)
+        assert set(rows["state"]) == {"held_back"}
+        assert all(
+            fill_id.rpartition(", ")[2] in why for fill_id, why in zip(rows["fill_id"], rows["reason"], strict=True)
+        )
     assert book_quantities(desk) == {"one": 0.0, "two": 0.0}
-    assert list(desk.rows("account_fills")["state"]) == ["held_back"]
-    reconcile(desk.driver())
-    assert len(desk.rows("account_fills")) == 1
 
 
+@pytest.mark.full
 def test_another_fill_under_a_known_id_is_held_back_and_the_first_stays(desk: Desk) -> None:
     name = sent(desk)
     fill = desk.venue.fill(name, 30.0, 50.0)
@@ -328,6 +339,7 @@ def test_a_price_far_from_the_reference_waits_for_the_bar_and_is_held_back_where
     assert "at 80, far from the bar of 2024-03-05, 40 to 60" in why
 
 
+@pytest.mark.full
 def test_a_gap_that_the_bar_shows_is_a_price_like_another(desk: Desk) -> None:
     name = sent(desk)
     desk.venue.fill(name, 100.0, 80.0)
@@ -337,6 +349,7 @@ def test_a_gap_that_the_bar_shows_is_a_price_like_another(desk: Desk) -> None:
         assert collect(driver).fills == 1
 
 
+@pytest.mark.full
 def test_orders_that_cancel_each_other_out_cross_at_the_official_open(desk: Desk) -> None:
     desk.decided("one", {"AAA": 40})
     desk.decided("two", {"AAA": -40})
@@ -407,6 +420,7 @@ def test_a_stop_is_cancelled_before_an_order_that_closes_the_same_and_what_is_le
     assert working_stops(desk) == [("AAA", -40.0, 45.0)]
 
 
+@pytest.mark.full
 def test_a_halt_takes_the_stops_back_and_reducing_leaves_them(desk: Desk) -> None:
     desk.decided("one", {}, held={"AAA": 100}, stops={"AAA": 45.0})
     desk.decided("two", {}, held={"BBB": 10}, stops={"BBB": 45.0})
@@ -418,6 +432,7 @@ def test_a_halt_takes_the_stops_back_and_reducing_leaves_them(desk: Desk) -> Non
     assert working_stops(desk) == [("BBB", -10.0, 45.0)]
 
 
+@pytest.mark.full
 def test_a_stop_that_filled_is_booked_as_one(desk: Desk) -> None:
     desk.decided("one", {}, held={"AAA": 100}, stops={"AAA": 45.0})
     desk.decided("two", {})
@@ -434,6 +449,7 @@ def test_a_stop_that_filled_is_booked_as_one(desk: Desk) -> None:
 # --- comparing and accepting ---------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_difference_is_asked_about_again_before_it_is_named(desk: Desk) -> None:
     name = sent(desk)
     fill = VenueFill("late", name, "AAA", 100.0, 50.0, OPEN, 0.0)
@@ -470,6 +486,7 @@ def test_a_foreign_position_stops_new_risk_until_it_is_accepted_and_the_sum_is_t
     assert "TSLA: the books hold 7, the venue 8" in reconcile(desk.driver()).sentence
 
 
+@pytest.mark.full
 def test_money_of_others_in_the_account_is_accepted_as_no_books(desk: Desk) -> None:
     sent(desk)
     desk.venue.cash_usd += 500_000.0
@@ -479,6 +496,7 @@ def test_money_of_others_in_the_account_is_accepted_as_no_books(desk: Desk) -> N
     assert book_cash(desk) == {"one": 1e6, "two": 1e6}
 
 
+@pytest.mark.full
 def test_an_order_of_somebody_else_is_named(desk: Desk) -> None:
     sent(desk)
     desk.venue.taken["by hand"] = VenueOrder("by hand", "AAA", 5.0, "limit", TRADED, 40.0)
@@ -499,8 +517,78 @@ def test_a_venue_that_is_down_is_named_nothing_is_sent_and_it_agrees_again_once_
     assert list(desk.rows("reconciliations")["state"]) == ["differs", "agreed"]
 
 
+@pytest.mark.full
 def test_the_same_comparison_is_on_record_once(desk: Desk) -> None:
     sent(desk)
     for _ in range(3):
         reconcile(desk.driver())
     assert len(desk.rows("reconciliations")) == 1
+
+
+# --- which books share an account ----------------------------------------------------------------------
+
+
+def test_strategies_of_one_account_and_venue_share_it_and_two_venues_are_refused_by_name(tmp_path: Path) -> None:
+    def traded_at(folder: str) -> dict[str, object]:
+        return {"broker": "file_drop", "broker_settings": {"folder": folder}, "account": "desk"}
+
+    write_strategy(tmp_path, "one", execution=traded_at("/a"))
+    write_strategy(tmp_path, "two", execution=traded_at("/a"))
+    write_strategy(tmp_path, "alone", execution={**traded_at("/b"), "account": None})
+    write_strategy(tmp_path, "on_paper")
+    with living_in(tmp_path):
+        assert [(account.name, len(account.strategies)) for account in accounts()] == [("alone", 1), ("desk", 2)]
+        assert account_of(strategy_of("on_paper")) is None
+        assert "desk: never compared; books one, two" in show()["text"]
+        with pytest.raises(ControlError, match=r"alone, desk.*--account NAME"):
+            send(None, alone=False)
+        write_strategy(tmp_path, "two", execution=traded_at("/c"))
+        with pytest.raises(
+            SettingsError, match=r"one execution.broker_settings for all strategies of the account desk"
+        ):
+            account_named("desk")
+
+
+@pytest.mark.full
+def test_a_halt_after_the_outbox_was_committed_crosses_nothing(desk: Desk, monkeypatch) -> None:
+    desk.decided("one", {"AAA": 40})
+    desk.decided("two", {"AAA": -40})
+    send_orders(desk.driver())
+    desk.halt("two")
+    send_orders(desk.driver())
+    assert [order.quantity for order in desk.venue.taken.values()] == [40.0]
+
+
+@pytest.mark.full
+def test_a_book_that_filled_on_paper_for_a_while_takes_no_fill_twice(desk: Desk) -> None:
+    sent(desk)
+    desk.venue.fill(the_order(desk), 100.0, 50.0)
+    reconcile(desk.driver())
+    until = desk.stores.ledger.head().sequence
+    ledger, strategy = desk.stores.ledger, desk.account.strategies[0]
+    assert len(recorded_for(ledger, strategy, TRADED, until).fills) == 1
+    recorded_on = int(desk.rows("account_fills")["sequence"].iloc[0])
+    assert recorded_for(ledger, strategy, TRADED, recorded_on - 1).fills == []  # as it was known before
+    desk.decided("one", {}, held={"AAA": 100}, session=TRADED)
+    following = pd.Timestamp("2024-03-06")
+    desk.decided("one", {}, held={"AAA": 100}, session=following, account_until=None)
+    assert book_quantities(desk)["one"] == 100.0
+    after = pd.Timestamp("2024-03-07")
+    assert recorded_for(ledger, strategy, after, desk.stores.ledger.head().sequence).fills == []
+
+
+def test_orders_and_stops_for_an_ex_session_are_sent_in_its_shares(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 50}, held={"AAA": 100}, stops={"AAA": 45.0})
+    desk.decided("two", {})
+    desk.venue.held = {"AAA": 100.0}
+    driver = desk.driver()
+    object.__setattr__(driver.market, "splits", lambda strategy, after, until: {"AAA": 2.0} if until >= TRADED else {})
+    send_orders(driver)
+    assert desk.venue.taken[the_order(desk)].quantity == 100.0
+    assert working_stops(desk) == [("AAA", -200.0, 22.5)]
+    assert reconcile(driver).state == "agreed"  # the evening before, the venue holds the old shares
+    desk.venue.fill(the_order(desk), 100.0, 25.0)
+    desk.venue.held["AAA"] += 100.0  # the split of what was held
+    desk.moment = NOON
+    assert reconcile(driver).state == "agreed"
+    assert desk.rows("account_fills")["state"].tolist() == ["allotted"]

@@ -267,6 +267,40 @@ def test_a_broker_that_keeps_its_port_is_taken_and_no_order_is_sent_for_it(tmp_p
     prepare(naming(written(tmp_path, mine=BROKER), execution="{broker: mine}"))
 
 
+VENUE = """from nn_assets.execution.venues import register_venue
+
+
+@register_venue("mine")
+class Mine:
+    def __init__(self, account):
+        self.account = account
+
+    def send(self, order):
+        raise RuntimeError("an order was sent")
+
+    cancel = orders = fills = positions = cash = send
+"""
+VENUE_FAULTS = {
+    "an error as it opens": (VENUE.replace("= account\n", "= account.name\n"), "AttributeError: .*'name'", 7),
+    "no method cash": (VENUE.replace("= cash = send", "= send"), "without cash", 6),
+}
+
+
+@pytest.mark.parametrize("case", VENUE_FAULTS.values(), ids=VENUE_FAULTS)
+def test_a_venue_that_breaks_its_port_is_refused_before_anything_is_sent(
+    tmp_path: Path, case: tuple[str, str, int]
+) -> None:
+    text, message, line = case
+    with pytest.raises(PluginError, match=message) as refused:
+        prepare(naming(written(tmp_path, mine=text), execution="{broker: mine, account: main}"))
+    where = refused.value.where
+    assert (where["venue"], where["file"], where["line"]) == ("mine", str(tmp_path / "mine.py"), line)
+
+
+def test_a_venue_that_keeps_its_port_is_taken_and_nothing_is_sent_or_asked(tmp_path: Path) -> None:
+    prepare(naming(written(tmp_path, mine=VENUE), execution="{broker: mine, account: main}"))
+
+
 COMPUTE = (
     "from contextlib import contextmanager\nfrom nn_assets.learning.compute import HERE, register_compute\n"
     "@register_compute('mine')\n{}def mine(at_once):\n    {}\n"

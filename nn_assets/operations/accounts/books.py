@@ -22,7 +22,7 @@ from nn_assets.execution.venue import OrderKind, Venue
 from nn_assets.execution.venues import account_of, venue_of
 from nn_assets.market.calendar.sessions import next_session, session_hours, sessions_of_moments
 from nn_assets.market.facts.bitemporal import ACTION_FACTS
-from nn_assets.operations.asof.accounts import ACCEPTED, ACCOUNT_UNTIL, AccountRecord, book_fills
+from nn_assets.operations.asof.accounts import ACCEPTED, AccountRecord, book_fills, last_taken
 from nn_assets.operations.asof.controls import fill_moment
 from nn_assets.operations.catalog import load_strategies
 from nn_assets.operations.clock import as_of_session
@@ -122,14 +122,15 @@ class BookNow:
     ----------
     session : Timestamp or None
         The last one decided.
-    taken_until : int
-        The last place in the ledger that its decision took records of the account up to.
+    taken_on, taken_until : Timestamp or None, int
+        The last one whose decision took records of the account, and the place in the ledger that it took them up to.
     left : Book
         As that session left it.
     """
 
     strategy: Strategy
     session: pd.Timestamp | None
+    taken_on: pd.Timestamp | None
     taken_until: int
     left: Book
     orders: tuple[BookOrder, ...]  # decided then and accepted, in the order in which they close and open
@@ -147,7 +148,7 @@ class BookNow:
 
     def is_taken(self, row: Mapping[str, Any]) -> bool:
         """Whether its last decision took a record of the account."""
-        return self.session is not None and row["session"] <= self.session and row["sequence"] <= self.taken_until
+        return self.taken_on is not None and row["session"] <= self.taken_on and row["sequence"] <= self.taken_until
 
     def moved(self, record: AccountRecord, split: Mapping[str, float]) -> Book:
         """The book with what is on record and no round has booked: what a person accepted, splits, fills.
@@ -182,13 +183,13 @@ def _book_now(ledger: Ledger, strategy: Strategy) -> BookNow:
     decisions = ledger.latest("decisions", strategy.name)
     if decisions.empty:
         book = empty_book(strategy.market.symbols, strategy.portfolio.initial_capital_usd)
-        return BookNow(strategy, None, 0, book, (), {})
+        return BookNow(strategy, None, None, 0, book, (), {})
     session = decisions["session"].iloc[-1]
     states, holdings, orders = (
         ledger.read(table, strategy.name, session, session) for table in ("portfolio_states", "holdings", "orders")
     )
     book = book_from_records(values_of(states.iloc[0]), holdings, states["book"].iloc[0])
-    taken = decisions["details"].iloc[-1].get(ACCOUNT_UNTIL)
+    taken_on, taken = last_taken(ledger, strategy.name, session)
     kind: OrderKind = "at_open" if strategy.label.execution == "next_open" else "at_close"
     made = tuple(
         BookOrder(
@@ -207,7 +208,7 @@ def _book_now(ledger: Ledger, strategy: Strategy) -> BookNow:
         row["session"]: math.fsum(abs(value) for value in session_flows(row["book"]).values())
         for row in records_of(recent)
     }
-    return BookNow(strategy, session, 0 if taken is None else int(taken), book, made, flows)
+    return BookNow(strategy, session, taken_on, taken, book, made, flows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,6 +264,14 @@ def session_of(account: AccountBooks, moment: pd.Timestamp) -> pd.Timestamp:
     """The session that a UTC moment belongs to, by the calendar of the first book: the next one where it is between."""
     calendar = account.strategies[0].market.calendar
     session: pd.Timestamp = sessions_of_moments(calendar, pd.Series([moment])).iloc[0]
+    return session
+
+
+def last_opened(account: AccountBooks, now: pd.Timestamp) -> pd.Timestamp:
+    """The last session that has opened at a UTC moment: its splits are in what the venue holds."""
+    day = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
+    hours = session_hours(account.strategies[0].market.calendar, day - pd.Timedelta(days=30), day)
+    session: pd.Timestamp = hours[hours["opens"] <= now]["session"].iloc[-1]
     return session
 
 

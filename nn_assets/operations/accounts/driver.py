@@ -15,7 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.execution.venue import Venue
+from nn_assets.errors import NnAssetsError, SourceError
+from nn_assets.execution.venue import Venue, VenueDownError, VenueUnsureError
 from nn_assets.execution.venues import ledger_name
 from nn_assets.operations.accounts.books import AccountBooks, BookNow, BooksMarket, books_now
 from nn_assets.operations.asof.accounts import DIFFERS, EVENTS, AccountRecord, TrackedOrder, account_record
@@ -24,6 +25,9 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.kill_switch import note_halt_file
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control, kill_switch_control, strictest
+
+UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
+"""What a venue raises where it says nothing of the account: then nothing is known of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +120,11 @@ class Driver:
             "details": {"number": number, "at": self.now().isoformat(), **details},
         }
         self.append(EVENTS, [row])
+
+
+def unreached_text(error: NnAssetsError) -> str:
+    """Why nothing is known of an account, with the file where there is one."""
+    return error.found + (f" ({error.where['file']})" if "file" in error.where else "")
 
 
 def asked_again(driver: Driver, tracked: TrackedOrder) -> TrackedOrder:

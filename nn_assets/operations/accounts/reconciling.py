@@ -10,12 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import ControlError, SourceError
+from nn_assets.errors import ControlError
 from nn_assets.execution.netting import apportioned, cents_by_weight
-from nn_assets.execution.venue import VenueDownError, VenueUnsureError
-from nn_assets.operations.accounts.books import BookNow, last_over
+from nn_assets.operations.accounts.books import BookNow, last_opened, last_over
 from nn_assets.operations.accounts.collecting import collect
-from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.asof.accounts import (
     ACCEPTED,
@@ -34,8 +33,6 @@ _CENT = 0.01
 _SHARES = 1e-9
 _ASKS = 3
 CASH = "cash"
-UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
-"""What a venue raises that says nothing of the account: nothing is known of it then."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +80,10 @@ def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
     for asked in range(_ASKS):
         try:
             collect(driver)
-            compared = _compare(driver, session)
+            compared = _compare(driver)
             differences, apart = compared.differences, compared.cash_apart_usd
         except UNREACHED as error:
-            differences = [{"kind": "venue", "says": error.found}]
+            differences = [{"kind": "venue", "says": unreached_text(error)}]
         if not differences or not settles or asked == _ASKS - 1:
             break
         driver.sleep(driver.account.settle_seconds / (_ASKS - 1))
@@ -127,8 +124,8 @@ def _put_on_record(
 # --- comparing -----------------------------------------------------------------------------------------
 
 
-def _compare(driver: Driver, session: pd.Timestamp) -> _Compared:
-    record, books = driver.record(), driver.books()
+def _compare(driver: Driver) -> _Compared:
+    record, books, session = driver.record(), driver.books(), last_opened(driver.account, driver.now())
     moved = {
         book.strategy.name: book.moved(record, driver.market.splits(book.strategy, book.session, session))
         for book in books
@@ -222,12 +219,12 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
         session = last_over(driver.account, driver.now())
         try:
             collect(driver)
-            compared = _compare(driver, session)
+            compared = _compare(driver)
             positions, cash = dict(driver.venue.positions()), float(driver.venue.cash())
         except UNREACHED as error:
             raise ControlError(
                 expected="a venue that says what it holds",
-                found=error.found,
+                found=unreached_text(error),
                 remedy="wait until it answers: what it would say cannot be accepted unseen",
                 rule="account_differs",
             ) from error
@@ -238,7 +235,8 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
                 remedy="nothing needs to be accepted; it cannot be in advance",
                 rule="account_differs",
             )
-        details = _accepted(driver, compared, session, who, why, positions=positions, cash=cash, outside=outside)
+        opened = last_opened(driver.account, driver.now())
+        details = _accepted(driver, compared, opened, who, why, positions=positions, cash=cash, outside=outside)
         _put_on_record(driver, session, ACCEPTED, compared.differences, details, who, why)
         reached("accepted")
         return Reconciled(session, ACCEPTED, tuple(compared.differences))

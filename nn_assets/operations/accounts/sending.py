@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.execution.netting import AccountOrder, BookOrder, netted
 from nn_assets.execution.venue import OrderAtVenue, VenueDownError, VenueRefusedError, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow
-from nn_assets.operations.accounts.driver import Driver, asked_again, at_of
+from nn_assets.operations.accounts.driver import UNREACHED, Driver, asked_again, at_of, unreached_text
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
 from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
 from nn_assets.operations.asof.controls import fill_moment
+from nn_assets.portfolio.actions import whole_lots
+from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.breakers import Control
 
 _PASSES = 3
@@ -63,8 +66,8 @@ def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
                 break
         try:
             _send_all(driver, books)
-        except VenueDownError as error:
-            return Sent(down=str(error), orders=_states(driver, books))
+        except UNREACHED as error:
+            return Sent(down=unreached_text(error), orders=_states(driver, books))
         return Sent(orders=_states(driver, books))
 
 
@@ -108,8 +111,10 @@ def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
         if book.fill_session is None or book.fills_at is None or driver.now() >= book.fills_at:
             continue
         control = driver.control_of(book.strategy.name, record)
-        allowed = [order for order in book.orders if order.client_order_id not in covered]
-        allowed = _let_through(allowed, book, control)
+        split = driver.market.splits(book.strategy, book.session, book.fill_session)
+        waiting = [order for order in book.orders if order.client_order_id not in covered]
+        waiting = _after_splits(waiting, split, book.strategy.portfolio.lot_size)
+        allowed = _let_through(waiting, book.moved(record, split), control)
         by_session.setdefault(book.fill_session, []).extend(allowed)
     reached("before_outbox")
     rows = [
@@ -129,13 +134,27 @@ def _covered_by(tracked: TrackedOrder) -> set[str]:
     return set(tracked.events[-1].details["children"])
 
 
-def _let_through(orders: Iterable[BookOrder], book: BookNow, control: Control) -> list[BookOrder]:
+def _after_splits(orders: Iterable[BookOrder], split: Mapping[str, float], lot_size: float) -> list[BookOrder]:
+    """Orders in the shares of the session that they are for, as the round books them; what is no lot lapses."""
+    converted = []
+    for order in orders:
+        ratio = split.get(order.symbol, 1.0)
+        quantity = (
+            order.quantity if ratio == 1.0 else float(whole_lots(np.array([order.quantity * ratio]), lot_size)[0])
+        )
+        reference = None if order.reference_price is None else order.reference_price / ratio
+        if quantity != 0.0:
+            converted.append(replace(order, quantity=quantity, reference_price=reference))
+    return converted
+
+
+def _let_through(orders: Iterable[BookOrder], book: Book, control: Control) -> list[BookOrder]:
     """What a control leaves of a book's orders: all, those that bring a position nearer to zero, or none."""
     if control is Control.HALTED:
         return []
     if control < Control.REDUCING:
         return list(orders)
-    held = dict(zip(book.left.symbols, book.left.quantity.tolist(), strict=True))
+    held = dict(zip(book.symbols, book.quantity.tolist(), strict=True))
     kept = []
     for order in orders:
         before = held.get(order.symbol, 0.0)
@@ -168,7 +187,11 @@ def _stopped_by(
             if control is Control.HALTED:
                 return "halted", every
             continue
-        passes = _let_through(mine, by_name[name], control)
+        if control < Control.REDUCING:
+            continue
+        now = by_name[name]
+        split = driver.market.splits(now.strategy, now.session, order.session)
+        passes = _let_through(mine, now.moved(record, split), control)
         if passes != mine:
             stopped = [child.client_order_id for child in mine if child not in passes]
             return ("halted" if control is Control.HALTED else "reducing_only"), stopped
@@ -212,9 +235,9 @@ def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
     """Take back orders that were never sent and may not be now; how many whose children may go by themselves."""
     record, again = driver.record(), 0
     for tracked in list(record.orders.values()):
-        if tracked.status == "waiting" and tracked.order.quantity != 0.0:
+        if tracked.status == "waiting":
             stopped = _stopped_by(driver, tracked.order, books, record)
-            if stopped is not None:
+            if stopped is not None and (tracked.order.quantity != 0.0 or stopped[0] != "late"):
                 driver.note(tracked, "withdrawn", stopped[0], children=stopped[1])
                 again += len(stopped[1]) < len(tracked.order.children)
     return again

@@ -238,18 +238,27 @@ def _of_round(
     """Rows of an account that a session's round takes, and none before it did."""
     name = ledger_name(str(account_of(strategy)))
     before = previous_session(strategy.market.calendar, session)
-    taken = _taken_until(ledger, strategy, before)
-    late = ledger.read(table, name, None, before, after_sequence=taken, bookkeeping=True)
-    own = ledger.read(table, name, before + pd.Timedelta(days=1), session, bookkeeping=True)
-    rows: Iterable[dict[str, Any]] = [*records_of(late), *records_of(own)]
+    taken_on, taken = last_taken(ledger, strategy.name, before)
+    if taken_on is None:
+        rows = records_of(ledger.read(table, name, None, session, bookkeeping=True))
+    else:
+        late = ledger.read(table, name, None, taken_on, after_sequence=taken, bookkeeping=True)
+        own = ledger.read(table, name, taken_on + pd.Timedelta(days=1), session, bookkeeping=True)
+        rows = [*records_of(late), *records_of(own)]
     return [row for row in rows if row["sequence"] <= until]
 
 
-def _taken_until(ledger: Ledger, strategy: Strategy, before: pd.Timestamp) -> int | None:
-    """Up to which place the decision before took the records of the account; None where it took none."""
-    decisions = ledger.read("decisions", strategy.name, before, before, columns=["details"])
-    taken = None if decisions.empty else decisions["details"].iloc[0].get(ACCOUNT_UNTIL)
-    return None if taken is None else int(taken)
+def last_taken(ledger: Ledger, strategy: str, until: pd.Timestamp) -> tuple[pd.Timestamp | None, int]:
+    """The last session up to one whose decision took records of its account, and up to which place in the ledger.
+
+    That is the session before, but for a strategy that filled on paper for a while.
+    """
+    for first in (until, None):
+        decisions = ledger.read("decisions", strategy, first, until, columns=["session", "details"])
+        for session, details in zip(decisions["session"][::-1], decisions["details"][::-1], strict=True):
+            if details.get(ACCOUNT_UNTIL) is not None:
+                return session, int(details[ACCOUNT_UNTIL])
+    return None, 0
 
 
 def account_differs_at(ledger: Ledger, strategy: Strategy, session: pd.Timestamp, until: int) -> str | None:
