@@ -2,107 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import ControlError, NnAssetsError
-from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
+from nn_assets.errors import ControlError
+from nn_assets.operations.asof.controls import BREAKER_RESET
 from nn_assets.operations.asof.trials import LEAK_RELEASE, unreleased_alarms
-from nn_assets.operations.catalog import known_names, require_named
-from nn_assets.operations.clock import now_utc
+from nn_assets.operations.catalog import require_named
+from nn_assets.operations.kill_switch import demand_reason, record_control, set_kill_switch
 from nn_assets.operations.mended_clock import mend_moments
 from nn_assets.operations.stores import open_stores
-from nn_assets.portfolio.breakers import KillSwitch, named_kinds
-from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.portfolio.breakers import named_kinds
 from nn_assets.store.ledger.mended import CLOCK
-from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
-
-def _demand_reason(kind: str, reason: str) -> None:
-    if not reason.strip():
-        raise ControlError(
-            expected="a reason",
-            found="none",
-            remedy="say why with --reason; it is kept in the ledger",
-            rule=kind,
-        )
-
-
-def _record(
-    ledger: Ledger, strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
-) -> None:
-    moment = now_utc()
-    identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
-    row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": details or {}}
-    ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
-
-
-def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> dict[str, Any]:
-    """Set the kill switch of a strategy, also where the disk is full: a little room is kept back for it.
-
-    Parameters
-    ----------
-    strategy : str, optional
-        Its file may be broken, and may then be named instead of it, or gone as long as the ledger has something of it.
-        Without a name every strategy is halted or reduced: someone in a hurry must not stop the wrong one.
-
-    Raises
-    ------
-    ControlError
-        The state is not one of the three, no reason is given, or every strategy is to be active again.
-    SettingsError
-        Neither a file nor a record names the strategy.
-    """
-    if state not in set(KillSwitch):
-        raise ControlError(
-            expected=f"one of {', '.join(KillSwitch)}",
-            found=repr(state),
-            remedy="HALTED: nothing is sent or filled, not even a stop; REDUCING: positions may only shrink or close; "
-            "ACTIVE: trades",
-            rule=KILL_SWITCH,
-        )
-    _demand_reason(KILL_SWITCH, reason)
-    if strategy is not None:
-        (first, *others) = named = require_named(strategy)
-        _record_switches(named, state, who, reason)
-        if not others:
-            return {"strategy": first, "kill_switch": state, "text": _kill_switch_text([first], state)}
-        return {"strategies": list(named), "kill_switch": state, "text": _kill_switch_text(named, state)}
-    if state == KillSwitch.ACTIVE:
-        raise ControlError(
-            expected="the strategy that is to trade again",
-            found="none named",
-            remedy="name each: --strategy NAME",
-            rule=KILL_SWITCH,
-        )
-    every = known_names()
-    _record_switches(every, state, who, reason)
-    return {"strategies": every, "kill_switch": state, "text": _kill_switch_text(every, state)}
-
-
-def _kill_switch_text(strategies: Sequence[str], state: str) -> str:
-    return "\n".join(f"{strategy}: kill switch is {state}" for strategy in strategies)
-
-
-def _record_switches(strategies: Sequence[str], state: str, who: str, reason: str) -> None:
-    """Set the switch of each, with the room kept back where the disk is full."""
-    for strategy in strategies:
-        try:
-            _record_switch(strategy, state, who, reason)
-        except NnAssetsError as error:
-            if no_room(error) is None:
-                raise
-            spend_reserve()
-            _record_switch(strategy, state, who, reason)
-    keep_reserve()
-
-
-def _record_switch(strategy: str, state: str, who: str, reason: str) -> None:
-    with Ledger() as ledger:  # it halts although the store of the lake is out of reach
-        _record(ledger, strategy, KILL_SWITCH, state, who, reason)
+__all__ = ["mend_clock", "release_leak_alarm", "reset_breaker", "set_kill_switch"]
 
 
 def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
@@ -121,7 +36,7 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
     ControlError
         No reason is given, nothing is latched, a kind is not, or several are and none is named.
     """
-    _demand_reason(BREAKER_RESET, reason)
+    demand_reason(BREAKER_RESET, reason)
     require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
         states = stores.ledger.latest("portfolio_states", strategy)
@@ -142,7 +57,7 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
                 rule=BREAKER_RESET,
             )
         details = {"after_session": str(states["session"].iloc[-1].date()), "breakers": list(meant)}
-        _record(stores.ledger, strategy, BREAKER_RESET, "RESET", who, reason, details)
+        record_control(stores.ledger, strategy, BREAKER_RESET, "RESET", who, reason, details)
     stays = [kind for kind in latched if kind not in meant]
     return {
         "strategy": strategy,
@@ -164,7 +79,7 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
     ControlError
         No alarm is unreleased, or no reason is given.
     """
-    _demand_reason(LEAK_RELEASE, reason)
+    demand_reason(LEAK_RELEASE, reason)
     require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
         open_alarms = unreleased_alarms(stores.ledger, strategy)
@@ -177,7 +92,7 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
             )
         data_hash, alarms = open_alarms
         details = {"data_hash": data_hash, "alarms": sorted(alarms)}
-        _record(stores.ledger, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
+        record_control(stores.ledger, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
     return {
         "strategy": strategy,
         "released": sorted(alarms),
@@ -202,7 +117,7 @@ def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:
     ControlError
         No reason is given, or the time stated is no time, or not the clock's.
     """
-    _demand_reason(CLOCK, reason)
+    demand_reason(CLOCK, reason)
     try:
         moment = pd.Timestamp(now)
         moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nn_assets.cli.status import report
 from nn_assets.errors import NnAssetsError
-from nn_assets.operations.report_index import index_page, page_file, session_summaries
+from nn_assets.operations.report_index import index_page, page_file, session_summaries, strategy_of
 from nn_assets.operations.stores import open_stores
+from nn_assets.reports.page import KILL_SWITCH_PATH
 from nn_assets.store.home import PAGES_PATH, address_to_read
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -49,9 +52,21 @@ def _response(path: str) -> Response:
         return HTMLResponse(_index(), headers=_HEADERS)
     file = page_file(path.removeprefix(PAGES_PATH))
     try:
-        return _NO_PAGE if file is None else HTMLResponse(file.read_bytes(), headers=_HEADERS)
+        return _NO_PAGE if file is None else HTMLResponse(_with_button(file), headers=_HEADERS)
     except OSError:  # it went, or this user may not read it
         return _NO_PAGE
+
+
+def _with_button(file: Path) -> bytes:
+    """A page as it lies there, with a button that halts its strategy: a file opened by itself has no UI behind it."""
+    content, strategy = file.read_bytes(), strategy_of(file)
+    if strategy is None:
+        return content
+    button = (
+        f'<body>\n<p style="text-align:right;margin:8px 24px"><a style="color:#b00020;font-weight:700" '
+        f'href="{KILL_SWITCH_PATH}?strategy={strategy}">Halt {strategy}</a></p>'
+    )
+    return content.replace(b"<body>", button.encode(), 1)
 
 
 def _index() -> str:

@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 
+from nn_assets.reports.page import KILL_SWITCH_PATH
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -48,8 +50,8 @@ class UiGuard:
     """Lets through to ``app`` what the user's own page asks for.
 
     Answers 403 where another host, site or origin is named, 401 without the cookie, 405 and 415 where something is
-    commanded other than by JSON in a POST. Through a websocket only subscriptions pass. Whoever opens a page with the
-    token is given the cookie, and sent to the same page without the token.
+    commanded other than by JSON in a POST, or by the form of the kill switch. Through a websocket only subscriptions
+    pass. Whoever opens a page with the token is given the cookie, and sent to the same page without the token.
 
     Parameters
     ----------
@@ -156,6 +158,9 @@ def _not_a_json_command(scope: Scope) -> _Refused | None:
         return _Refused(405, "a query goes into the body of a POST, as JSON")
     # Dagster looks for the media type anywhere in the header, in lower case: here it is that, or nothing.
     media_type = (_value(scope, b"content-type") or b"").partition(b";")[0].strip()
+    if scope["method"] == "POST" and scope["path"] == KILL_SWITCH_PATH:
+        of_form = media_type == b"application/x-www-form-urlencoded"
+        return None if of_form else _Refused(415, "the kill switch is set by its form")
     if scope["method"] == "POST" and media_type != b"application/json":
         return _Refused(415, "a body is JSON, and says so")
     return None

@@ -16,6 +16,7 @@ from subprocess import Popen
 
 import uvicorn
 
+from nn_assets.cli.kill_switch_page import WithKillSwitch
 from nn_assets.cli.pages import WithReports
 from nn_assets.cli.ui_guard import UiGuard, entrance
 from nn_assets.operations.starter import end_with_starter
@@ -39,7 +40,7 @@ def main(descriptor: int) -> int:
     with suppress(KeyboardInterrupt), dagster_pages() as pages:
         server = uvicorn.Server(
             uvicorn.Config(
-                UiGuard(WithReports(pages.app), port, token),
+                UiGuard(WithKillSwitch(WithReports(pages.app)), port, token),
                 log_level="warning",
                 proxy_headers=False,  # there is no proxy that could be believed
                 server_header=False,

@@ -6,6 +6,7 @@ A member is opened anew for every session, on the account as that session finds 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -137,6 +138,29 @@ def ended_orders(decided: Orders, at_broker: Orders) -> tuple[EndedOrder, ...]:
     ids = [(decided.client_order_id[row], int(decided.symbol[row])) for row in accepted]
     ends = [EndedOrder(name, index, reasons.get(name, "no_whole_lot") or "") for name, index in ids]
     return tuple(order for order in ends if order.reason)
+
+
+def uncounted_orders(sent: Orders, at_broker: Orders, fills: FillArrays) -> tuple[str, ...]:
+    """Ids of orders sent that neither ended nor were filled as ordered: what they left in the account is not known.
+
+    Parameters
+    ----------
+    sent : Orders
+        Those without a reason went to the broker.
+    at_broker : Orders
+        What it says of them: ``Broker.orders``. Whatever it leaves out is not known.
+    fills : FillArrays
+        All it gave of them.
+    """
+    filled: dict[str, float] = {}
+    for name, quantity in zip(fills.client_order_id, fills.quantity.tolist(), strict=True):
+        filled[name] = filled.get(name, 0.0) + quantity
+    ended = dict(zip(at_broker.client_order_id, at_broker.reason_code, strict=True))
+    return tuple(
+        name
+        for name, quantity, code in zip(sent.client_order_id, sent.quantity.tolist(), sent.reason_code, strict=True)
+        if code is None and ended.get(name) is None and not math.isclose(filled.get(name, 0.0), quantity, rel_tol=1e-9)
+    )
 
 
 def loss_beyond_stops(book: Book, fills: FillArrays) -> FloatArray:

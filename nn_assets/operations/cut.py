@@ -31,7 +31,7 @@ from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.known_details import details_as_of
-from nn_assets.operations.asof.series import funding_known, known_by_role
+from nn_assets.operations.asof.series import funding_known, greeks_known, known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
 from nn_assets.operations.derived import (
     FEATURES,
@@ -201,6 +201,7 @@ class Cut:
             halted=self.halted,
             halt_reach=0 if self.halted is None else self._halt_reach,
             days=days_of(strategy.market.calendar, self.sessions),
+            greeks=greeks_known(strategy, self.facts.series_versions, self.sessions, self.symbols),
         )
 
     @property

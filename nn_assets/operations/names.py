@@ -14,6 +14,8 @@ DAILY_ROUND, RETRAINING, COST_ESTIMATION, DRIFT_REFRESH = (
     "drift_refresh",
 )
 """Three schedules and a sensor."""
+KILL_SWITCH_JOB = "kill_switch"
+"""A job of no strategy's own."""
 
 
 def full_name(strategy: str, name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nn_assets.errors import PublicationError
 from nn_assets.operations.catalog import read_strategies
 from nn_assets.oversight.headline import Headline
-from nn_assets.reports.page import render
+from nn_assets.reports.page import KILL_SWITCH_PATH, render
 from nn_assets.store.home import page_address, reports_root
 from nn_assets.store.lake.files import read_record
 from nn_assets.store.ledger.ledger import Ledger
@@ -87,7 +87,14 @@ def index_page(
         demo_networks=page_address(demo_networks) if demo_networks else "",
         newest=_NEWEST_SESSIONS,
         fault=fault,
+        kill_switch=KILL_SWITCH_PATH,
     )
+
+
+def strategy_of(file: Path) -> str | None:
+    """The strategy that a page is of, by its name; None of a page that is of none, or of several."""
+    named = _PAGE.fullmatch(file.name)
+    return None if named is None or file.name == _DEMO_NETWORKS else named["strategy"]
 
 
 def page_file(name: str) -> Path | None:

@@ -20,7 +20,7 @@ from nn_assets.features.labels import Labels
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.actions import data_hash_of
-from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switch_at, unfinished_run_before
+from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switches_of, unfinished_run_before
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.series import series_known
@@ -195,7 +195,7 @@ class SessionView:
         """The verdict and what a person set, each as it stood at the session's own moments."""
         ledger, strategy, decided = self._facts.stores.ledger, self._facts.strategy, self.decided_at
         filled_at = fill_moment(strategy, self.session)
-        switch, before_fill = kill_switch_at(ledger, strategy, self.moment, filled_at, decided_at=decided)
+        switch, before_fill = kill_switches_of(ledger, strategy, self.moment, filled_at, decided)
         return Controls(
             verdict_allows=self.study is not None and bool(self.study["figures"]["allows_trading"]),
             leak_alarm=strategy.trade_without_verdict and self.study is not None and is_leak_alarm(self.study),

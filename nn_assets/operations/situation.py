@@ -18,6 +18,7 @@ from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.accounts import account_differs_now
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
+from nn_assets.operations.asof.halt_file import halt_file_found
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.studies import is_leak_alarm, late_verdict, latest_study, month_of_verdict
@@ -286,6 +287,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
     models, due = models_in_force(ledger, strategy), due_before(facts, waiting)
     goes_on = goes_on_with(strategy, waiting, models, due)
+    yield from _of_halt_file(strategy.name)
     halt = last_halt(ledger, strategy.name)
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {halt_text(halt[1])}"
@@ -328,6 +330,13 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     yield from faults_of_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
+
+
+def _of_halt_file(strategy: str) -> Iterator[Fault]:
+    """That a file in the home halts everything; nothing where none lies there."""
+    if (file := halt_file_found()) is not None:
+        again = f'nn-assets control kill-switch ACTIVE --strategy {strategy} --reason "..."'
+        yield Fault(file.reason, f"find out who put it there and why, take it away, then {again}", TradingWord.HALTED)
 
 
 def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:

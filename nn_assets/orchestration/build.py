@@ -12,6 +12,7 @@ from nn_assets.operations.catalog import find_strategy, for_each_strategy
 from nn_assets.operations.names import SOME_ASSETS, full_name
 from nn_assets.operations.wings import WINGS, Table, Wing
 from nn_assets.orchestration.checks import stored_check
+from nn_assets.orchestration.controls import kill_switch_job
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
 from nn_assets.orchestration.outcomes import run_outcomes_sensor
@@ -154,7 +155,9 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
     shared = (
         _resources(opened),
         dg.Definitions(
-            sensors=[failed_run_sensor(opened), run_outcomes_sensor(opened)], loggers={"console": progress_logger}
+            jobs=[kill_switch_job(opened)],
+            sensors=[failed_run_sensor(opened), run_outcomes_sensor(opened)],
+            loggers={"console": progress_logger},
         ),
     )
     if only is not None:

@@ -98,6 +98,7 @@ def _limits(decision: Decision, weights: FloatArray, index: int) -> list[str]:
         market_beta=inputs.beta,
         equity_usd=inputs.equity_usd,
         groups=inputs.groups,
+        greeks=inputs.greeks_per_dollar(settings),
     )
     sums = [(shared_limit, float(shared_limit.coefficient @ np.abs(weights))) for shared_limit in shared.sizes]
     sums += [(shared_limit, abs(float(shared_limit.coefficient @ weights))) for shared_limit in shared.nets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -78,8 +79,13 @@ class BreakerReset:
 
 
 def named_kinds(text: object) -> tuple[str, ...]:
-    """The kinds that a state's column names, "stale_data, drawdown"; none where it is empty or missing."""
-    return tuple(text.split(", ")) if isinstance(text, str) and text else ()
+    """The kinds that a state's column names, "stale_data, drawdown"; none where it is empty or missing.
+
+    What is neither a text nor missing is a kind that nobody knows, and so allows nothing.
+    """
+    if isinstance(text, str):
+        return tuple(text.split(", ")) if text else ()
+    return () if text is None or (isinstance(text, float) and math.isnan(text)) else (str(text),)
 
 
 def strictest(*controls: Control) -> Control:

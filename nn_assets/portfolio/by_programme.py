@@ -69,10 +69,12 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         reach_usd=facts.reach_usd,
         groups=inputs.groups,
         novelty=inputs.novelty,
+        holdable=inputs.holdable(settings),
+        greeks=inputs.greeks_per_dollar(settings),
     )
     if inputs.since_halt is None:
         return made
-    return replace(made, held_on=held_on(inputs, made.complete, made.evidence))
+    return replace(made, held_on=held_on(inputs, made.complete, made.evidence) & inputs.holdable(settings))
 
 
 def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Decision:

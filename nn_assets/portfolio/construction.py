@@ -8,6 +8,7 @@ out and gets the same bits.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,6 +64,8 @@ class ConstructionInputs(Priced):
     groups: tuple[str, ...] | None = None  # by behaviour, of names without a sector
     held_on: BoolArray | None = None  # missing facts because of a halt: what is held stays; None: none
     novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is
+    holdable: BoolArray | bool = True  # by its Greeks, where the settings limit them
+    greeks: Mapping[str, FloatArray] | None = None  # dollars of each for a dollar of each name; None: none is limited
 
     @property
     def complete(self) -> BoolArray:
@@ -74,7 +77,7 @@ class ConstructionInputs(Priced):
         for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
             complete &= np.isfinite(fact) & (fact > 0.0)
         complete &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
-        complete &= np.isfinite(np.broadcast_to(self.novelty, p.shape))
+        complete &= np.isfinite(np.broadcast_to(self.novelty, p.shape)) & self.holdable
         return complete & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
 
 
@@ -251,6 +254,7 @@ def programme_of(
         market_beta=inputs.market_beta,
         equity_usd=equity,
         groups=inputs.groups,
+        greeks=inputs.greeks,
     )
     kept = _kept(inputs, settings, _finite(start), limits, distance)
     if kept is not None:

@@ -13,6 +13,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import Construction, Targets, expected_returns
+from nn_assets.portfolio.greeks import NOT_HOLDABLE
 from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.portfolio.sentences import forecast_text, held_on_reasons, last_step, novelty_text
 
@@ -106,6 +107,8 @@ def _missing(trace: TraceFacts, index: int) -> str:
     bad += [f"{name} is {value:g}" for name, value in shares.items() if not 0.0 <= value <= 1.0]
     if not np.isfinite(inputs.covariance.specific[index]):
         bad.append("its returns are too few, or never change, for a covariance")
+    if not np.broadcast_to(inputs.holdable, inputs.confidence.shape)[index]:
+        bad.append(NOT_HOLDABLE)
     if not inputs.evidence[index]:
         bad.append("too few outcomes are realised for a size")
     if inputs.equity_usd <= 0.0:

@@ -11,6 +11,7 @@ from nn_assets.arrays import BoolArray, FloatArray, IntArray, Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.greeks import Greeks, greeks_asked_for
 from nn_assets.portfolio.premium import held_premium
 from nn_assets.settings import PortfolioSettings
 
@@ -93,6 +94,22 @@ class DecisionInputs(Priced):
     novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is, 0..1
     cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
     since_halt: BoolArray | None = None  # trades again after a stated halt that a forecast still reaches into
+    greeks: Greeks | None = None  # of instruments that carry them; read where the settings limit them
+
+    def holdable(self, settings: PortfolioSettings) -> BoolArray:
+        """Names that no Greek keeps from being held, (symbols,)."""
+        greeks = greeks_asked_for(self.greeks, settings, self.symbols)
+        if greeks is None:
+            return np.ones(len(self.symbols), dtype=np.bool_)
+        return greeks.holdable(~self.priced & (self.current_quantity != 0.0))
+
+    def greeks_per_dollar(self, settings: PortfolioSettings) -> dict[str, FloatArray] | None:
+        """Dollars of each limited Greek for a dollar of each name, (symbols,); None where none is limited."""
+        greeks = greeks_asked_for(self.greeks, settings, self.symbols)
+        if greeks is None:
+            return None
+        mark = self.reference_price if self.last_mark is None else self.last_mark
+        return greeks.per_dollar(np.where(self.priced, self.reference_price, mark))
 
     @property
     def priced_volatility(self) -> FloatArray:

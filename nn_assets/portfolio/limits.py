@@ -5,6 +5,7 @@ And how what names share is shared out among what each wants by itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -67,8 +68,9 @@ def book_limits(
     market_beta: FloatArray,
     equity_usd: float,
     groups: tuple[str, ...] | None = None,
+    greeks: Mapping[str, FloatArray] | None = None,
 ) -> Limits:
-    """Write the limits down: gross or capacity, risk in total, sectors, net, beta, plug-ins', the names' own bounds.
+    """Write the limits down: gross or capacity, risk, sectors, net, beta, Greeks, plug-ins', the names' own bounds.
 
     Parameters
     ----------
@@ -79,11 +81,13 @@ def book_limits(
         NaN: taken as 1.
     groups : tuple of str, length symbols, optional
         By behaviour: a limit for names without a sector.
+    greeks : mapping of name to ndarray, shape (symbols,), optional
+        Dollars of each Greek for a dollar of each name, finite; needed where the settings limit any.
     """
     distance, market_beta = (
         np.where(np.isfinite(values), values, missing) for values, missing in ((distance, 0.0), (market_beta, 1.0))
     )
-    sizes, nets = shared_limits(BookFacts(symbols, distance, market_beta, equity_usd, groups), settings)
+    sizes, nets = shared_limits(BookFacts(symbols, distance, market_beta, equity_usd, groups, greeks), settings)
     return Limits(lower=lower, upper=upper, reach=reach, sizes=sizes, nets=nets)
 
 

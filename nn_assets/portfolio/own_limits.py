@@ -35,6 +35,7 @@ class BookFacts:
     market_beta : 1 where it is not known
     equity_usd : may be 0 or less
     groups : by behaviour, a name's own or empty; None where the settings do not ask for them
+    greeks : by name, dollars of each for a dollar of each instrument; None where the settings limit none
     """
 
     symbols: tuple[Symbol, ...]
@@ -42,6 +43,7 @@ class BookFacts:
     market_beta: FloatArray
     equity_usd: float
     groups: tuple[str, ...] | None = None
+    greeks: Mapping[str, FloatArray] | None = None
 
 
 _TAKEN = re.compile("gross|capacity|risk|net|beta|(sector|group) .*", re.DOTALL)
@@ -108,6 +110,13 @@ def _beta(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
     return {"beta": (facts.market_beta, settings.beta_limit)}
 
 
+def _greeks(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
+    """What the instruments that carry Greeks do to the book together; nothing where none is limited."""
+    if settings.greeks is None or facts.greeks is None:
+        return {}
+    return {name: (facts.greeks[name], limit) for name, limit in settings.greeks.limits.items()}
+
+
 # Every book keeps to all of the package's own: unlike those of other registries, versions of code follow them.
 CONSTRAINTS = Registry[Constraint](
     "constraint",
@@ -117,6 +126,7 @@ CONSTRAINTS = Registry[Constraint](
         "sector_limit": Constraint(_sectors, settings=PortfolioSettings),
         "net_limit": Constraint(_net, net=True, settings=PortfolioSettings),
         "beta_limit": Constraint(_beta, net=True, settings=PortfolioSettings),
+        "greeks": Constraint(_greeks, net=True, settings=PortfolioSettings),
     },
 )
 """Every kind of limit: the package's own by the key of ``portfolio`` that says it, and what plug-ins register."""

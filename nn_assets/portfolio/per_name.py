@@ -164,4 +164,5 @@ def _limits(inputs: DecisionInputs, settings: PortfolioSettings, distance: Float
         market_beta=inputs.beta,
         equity_usd=inputs.equity_usd,
         groups=inputs.groups,
+        greeks=inputs.greeks_per_dollar(settings),
     )

@@ -98,13 +98,14 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         By which risk is measured, fraction of price.
     """
     traded = traded_probability(inputs.calibrated_probability, inputs.base_rate, hold_premium=settings.hold_premium)
-    complete = _complete(inputs, traded)
+    holdable = inputs.holdable(settings)
+    complete = _complete(inputs, traded) & holdable
     probability = np.where(complete, traded, _COIN_TOSS)
     side = np.sign(probability - _COIN_TOSS).astype(np.int64)
     side = np.where(side == inputs.blocked_side, 0, side)
     start = weight_of(inputs.start_quantity, inputs)
     proven = enough_evidence(inputs, settings)
-    stays_held = held_on(inputs, complete, proven)
+    stays_held = held_on(inputs, complete, proven) & holdable
     side = np.where(stays_held & (np.sign(start) != inputs.blocked_side), np.sign(start).astype(np.int64), side)
     if not settings.allow_short:
         side = np.maximum(side, 0)

@@ -14,6 +14,7 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.by_programme import trace_facts
 from nn_assets.portfolio.construction_trace import step_reasons
 from nn_assets.portfolio.fills import day_of
+from nn_assets.portfolio.greeks import NOT_HOLDABLE
 from nn_assets.portfolio.inputs import STEP_NAMES, Decision
 from nn_assets.portfolio.premium import traded_probability
 from nn_assets.portfolio.sentences import controls_in_force, forecast_text, held_on_reasons, last_step, novelty_text
@@ -76,6 +77,8 @@ def _missing(decision: Decision, index: int) -> str:
     if decision.settings.hold_premium:
         del shares["base rate"]
     bad += [f"{name} is {value:g}" for name, value in shares.items() if not 0.0 <= value <= 1.0]
+    if not inputs.holdable(decision.settings)[index]:
+        bad.append(NOT_HOLDABLE)
     share = float(np.isfinite(inputs.trailing_returns[:, index]).mean())
     return ", ".join(bad) or f"only {share:.0%} of the trailing returns are there"
 
@@ -138,6 +141,8 @@ def _limits(decision: Decision, index: int) -> str:
         f"{adv:,.0f} USD, sector {settings.sector_limit:.0%}, gross {settings.gross_limit:.0%}, "
         f"net {settings.net_limit:.0%}, beta {settings.beta_limit:g}"
     )
+    if settings.greeks is not None:
+        text += "".join(f", {name} {limit:g} of equity" for name, limit in settings.greeks.limits.items())
     return f"{text}; over because it cannot be traded: {', '.join(over)}" if over else text
 
 

@@ -32,6 +32,9 @@ from nn_assets.reports.sections import SECTIONS, PageKind, section_names
 from nn_assets.reports.tables import ABSENT, day_shown
 from nn_assets.settings.sections import NO_DIRECTION, SIZES_BY_IT
 
+KILL_SWITCH_PATH = "/controls/kill-switch"
+"""Where the UI serves the page that halts: its form is the one that a page without any script may send."""
+
 _FAILED = "<h3>{{ name | replace('_', ' ') | sentence }}</h3>\n<p>This section of a plug-in failed: {{ error }}</p>"
 _WITH_CENTS = 100.0  # dollars below which cents are shown
 _PLAIN = {

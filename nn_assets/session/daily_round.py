@@ -64,6 +64,7 @@ from nn_assets.signals.signals import SessionSignals
 from nn_assets.signals.volatility import VolatilityChoice
 
 _EVEN = 0.5
+_MOST_NAMED = 5
 
 SENT_LATE = "latency_budget"
 """Why the orders of a decision within the session are not sent that would be late."""
@@ -251,7 +252,7 @@ def play_session(
         strategy.portfolio,
         day=facts.market.day,
         stale_share=facts.market.stale_share,
-        unfinished_run=facts.controls.unfinished_run,
+        unfinished_run=facts.controls.unfinished_run or _uncounted_text(filled.uncounted, session_state),
     )
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
@@ -288,6 +289,19 @@ def play_session(
         ended=filled.ended,
         volatility=facts.volatility,
         sent_late=facts.sent_late,
+    )
+
+
+def _uncounted_text(uncounted: tuple[str, ...], before: SessionState) -> str | None:
+    """Why the positions are not known where a broker answered nothing, or something else, to orders sent."""
+    if not uncounted:
+        return None
+    orders, symbols = before.orders, before.book.symbols
+    of = dict(zip(orders.client_order_id, orders.symbol.tolist(), strict=True))
+    named = ", ".join(f"{symbols[of[name]]} ({name})" for name in uncounted[:_MOST_NAMED])
+    more = f" and {len(uncounted) - _MOST_NAMED} more" if len(uncounted) > _MOST_NAMED else ""
+    return (
+        f"orders sent were neither filled as ordered nor ended: {named}{more}; compare the positions with the broker's"
     )
 
 
@@ -434,6 +448,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         programme=facts.programme,
         groups=facts.groups,
         since_halt=market.since_halt,
+        greeks=market.greeks,
         closes_session=facts.closes_session,
     )
 
@@ -480,6 +495,7 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         lot_size=strategy.portfolio.lot_size,
         sent_ids=frozenset(sent.client_order_id),
         unknown_shares=of_unknown_shares(book, market),
+        stale=market.stale,
     )
     return pass_pre_trade_gate(wanted_orders, gate_state, strategy.execution)
 

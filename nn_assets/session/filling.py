@@ -24,8 +24,10 @@ from nn_assets.execution.broker import (
     Stops,
     ended_orders,
     loss_beyond_stops,
+    uncounted_orders,
 )
-from nn_assets.execution.orders import Orders, denied_with_their_close, ended_where, reduces
+from nn_assets.execution.orders import Orders, ended_where
+from nn_assets.execution.pre_trade_gate import orders_under
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.funding import Funding
@@ -44,6 +46,7 @@ class Filled:
     fills: tuple[FillArrays, FillArrays]  # of orders, and of stops: those of late bars first
     loss_beyond_stops_usd: float  # what they lost beyond the stops of the positions they closed
     ended: tuple[EndedOrder, ...]  # orders decided that are without a whole fill
+    uncounted: tuple[str, ...] = ()  # ids of orders sent that were neither filled as ordered nor ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +126,8 @@ def fill_session(
     sent = ended_where(sent, np.isin(sent.symbol, late.symbol), "late_stop")
     broker.send(sent)
     ordered = broker.fills()
-    ended = ended_orders(decided, broker.orders())
+    at_broker = broker.orders()
+    ended, uncounted = ended_orders(decided, at_broker), uncounted_orders(sent, at_broker, ordered)
     beyond += float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped, resting = no_fills(), book
@@ -138,7 +142,7 @@ def fill_session(
         stopped_usd, owed = _stopped_within(resting, book, bar, funding)
         book = book.funded(funding.until_close, funding.assumed)
         book = book.funded(owed, funding.assumed, position_usd=stopped_usd)
-    return Filled(book, (ordered, joined(late, stopped)), beyond, ended)
+    return Filled(book, (ordered, joined(late, stopped)), beyond, ended, uncounted)
 
 
 def _late_stops(stops: _Stops | None, book: Book, market: SessionMarket) -> tuple[Book, FillArrays, float]:
@@ -184,11 +188,7 @@ def _liquidity(strategy: Strategy, market: SessionMarket) -> Liquidity:
 
 def still_sent(orders: Orders, book: Book, control: Control) -> Orders:
     """What the controls leave of the orders under way: all, those that reduce, or none."""
-    if control < Control.REDUCING or len(orders) == 0:
-        return orders
-    stays = reduces(orders, book.quantity) if control is Control.REDUCING else np.zeros(len(orders), dtype=np.bool_)
-    codes = tuple(code if keep else code or "halted" for code, keep in zip(orders.reason_code, stays, strict=True))
-    return replace(orders, reason_code=denied_with_their_close(orders, codes))
+    return orders_under(orders, book.quantity, control)
 
 
 def blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:

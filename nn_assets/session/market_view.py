@@ -19,6 +19,7 @@ from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.measures import mean_over_symbols
+from nn_assets.portfolio.greeks import Greeks
 from nn_assets.session.day_sizes import Days, DaySizes, average_daily_volume, daily_volatility
 from nn_assets.session.regime_naming import RegimeNaming
 from nn_assets.settings import PortfolioSettings
@@ -108,6 +109,8 @@ class SessionMarket:
     funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
     halted: BoolArray | None = None  # known not to trade on this session; None: none
     since_halt: BoolArray | None = None  # trades again, and a forecast's sessions reach into a halt; None: none
+    greeks: Greeks | None = None  # (symbols,); None where the settings limit none
+    stale: BoolArray | None = None  # no fresh bar on as many sessions as the settings allow; None: they do not ask
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -150,6 +153,8 @@ class MarketView:
     funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
     halted: BoolArray | None = None  # (bars, symbols), known at the session not to trade on it; None: never any
     halt_reach: int = 0  # sessions, the newest included, in which a halt may leave a fact of a decision missing
+    greeks: Greeks | None = None  # (bars, symbols), each session's as known at it; None where the settings limit none
+    stale_sessions: int = 0  # after which a symbol without a fresh bar is stale; 0: none ever is
     by_day: DaySizes | None = None  # where bars within the session are decided; None where each session is a day
 
     def __post_init__(self) -> None:
@@ -244,6 +249,23 @@ class MarketView:
         lately = self.halted[max(0, row + 1 - self.halt_reach) : row + 1].any(axis=0) & ~self.halted[row]
         return np.asarray(lately if self.candidates is None else lately & self.candidates[row])
 
+    def _stale(self, row: int) -> BoolArray | None:
+        """Symbols without a fresh bar on any of the last sessions, (symbols,): none, or one like the bar before.
+
+        A session on which it was known to be halted is none of these.
+        """
+        if self.stale_sessions == 0:
+            return None
+        rows = range(row, row - self.stale_sessions, -1)
+        if rows[-1] < 0:
+            return np.zeros(len(self.panel.symbols), dtype=np.bool_)
+        close = self.panel.close
+        stale = np.logical_and.reduce(
+            [~(np.isfinite(close[past]) & (close[past] > 0.0)) | _repeated(self.panel, past) for past in rows]
+        )
+        halted = False if self.halted is None else self.halted[rows[-1] : row + 1].any(axis=0)
+        return np.asarray(stale & np.logical_not(halted))
+
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""
         stop = row + 1
@@ -255,6 +277,8 @@ class MarketView:
             funding=None if self.funding is None else self.funding.at(slice(stop)),
             halted=None if self.halted is None else self.halted[:stop],
             halt_reach=self.halt_reach,
+            stale_sessions=self.stale_sessions,
+            greeks=None if self.greeks is None else self.greeks.at(slice(stop)),
             by_day=None if self.by_day is None else self.by_day.until(stop),
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
         )
@@ -303,6 +327,8 @@ class MarketView:
             funding=None if self.funding is None else self.funding.at(row),
             halted=None if self.halted is None else self.halted[row],
             since_halt=self._since_halt(row),
+            greeks=None if self.greeks is None else self.greeks.at(row),
+            stale=self._stale(row),
             earlier=EarlierBars(
                 stamps_of(panel.sessions[last:row]),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
@@ -402,6 +428,7 @@ def market_view(
     halted: BoolArray | None = None,
     halt_reach: int = 0,
     days: Days | None = None,
+    greeks: Greeks | None = None,
 ) -> MarketView:
     """Compute the sizes of every session.
 
@@ -430,6 +457,8 @@ def market_view(
     days : Days, optional
         The days of bars within the session. Average daily volume, the volatility of costs and the rules' regimes
         count days then, those that ended before the bar's own; ranges, volatilities of sizes and beta count bars.
+    greeks : Greeks, arrays of shape (bars, symbols), optional
+        Of instruments that carry them, each session's as known at its decision.
 
     Returns
     -------
@@ -484,6 +513,8 @@ def market_view(
         halted=halted,
         halt_reach=halt_reach,
         by_day=by_day,
+        greeks=greeks,
+        stale_sessions=settings.stale_symbol_sessions or 0,
     )
 
 

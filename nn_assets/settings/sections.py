@@ -448,6 +448,51 @@ class CostSettings(Section):
     margin_spread_annual_fraction: NonNegative = 0.01
 
 
+class GreekSettings(Section):
+    """Limits on the Greeks of the book; ``symbols`` are the instruments that carry them.
+
+    ``delta``, ``gamma`` and ``vega`` each name a series (``series`` of the strategy) with a value for each of these
+    symbols, in dollars per unit of the instrument: what it gains when what it is written on rises by 1%, by how much
+    that grows with such a rise, and what it gains per point of implied volatility. A limit is a fraction of equity.
+    """
+
+    symbols: Annotated[tuple[str, ...], Field(min_length=1)]
+    delta: str | None = None
+    gamma: str | None = None
+    vega: str | None = None
+    delta_limit: NonNegative | None = None
+    gamma_limit: NonNegative | None = None
+    vega_limit: NonNegative | None = None
+
+    @property
+    def series(self) -> dict[str, str]:
+        """The series of each Greek that has a limit."""
+        return {name: str(getattr(self, name)) for name in self.limits}
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limit of each Greek that has one, fraction of equity."""
+        of_each = {name: getattr(self, f"{name}_limit") for name in _GREEKS}
+        return {name: float(limit) for name, limit in of_each.items() if limit is not None}
+
+    @model_validator(mode="after")
+    def _a_limit_has_its_series(self) -> GreekSettings:
+        for name in _GREEKS:
+            if (getattr(self, name) is None) != (getattr(self, f"{name}_limit") is None):
+                raise ValueError(
+                    f"portfolio.greeks.{name} and portfolio.greeks.{name}_limit: state the series and its limit, "
+                    "or neither"
+                )
+        if not self.limits:
+            raise ValueError("portfolio.greeks limits nothing: state delta and delta_limit, or those of gamma or vega")
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("portfolio.greeks.symbols names a symbol twice")
+        return self
+
+
+_GREEKS = ("delta", "gamma", "vega")
+
+
 class PortfolioSettings(Section):
     """Sizing and limits; weights are fractions of capital.
 
@@ -491,6 +536,7 @@ class PortfolioSettings(Section):
     sectors: Mapping[str, str] = Field(default_factory=dict)
     groups: WhenSet[Literal["sectors", "behaviour"]] = "sectors"
     beta_limit: NonNegative = 1.0
+    greeks: WhenSet[GreekSettings | None] = None
     adv_limit_fraction: Fraction = 0.01
     proxy_adv_usd: Positive | None = None
     capacity_usd: Positive | None = None
@@ -500,6 +546,7 @@ class PortfolioSettings(Section):
     weekly_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.04
     session_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.03
     stale_symbols_limit_fraction: WhenSet[Fraction] = 0.50  # without a close, or whose bar repeats the one before
+    stale_symbol_sessions: WhenSet[Count | None] = None  # in a row without a fresh bar: nothing is opened in the symbol
     replay_reset_sessions: Count = 20
     when_paused: Literal["flat", "hold"] = "flat"
 
@@ -541,6 +588,7 @@ class ExecutionSettings(Section):
     maximum_order_usd: Positive = 10_000_000.0
     price_collar_fraction: Fraction = 0.20
     maximum_orders_per_session: Count = 1000
+    maximum_sent_multiple: WhenSet[Positive] = 2.0  # of gross limit x equity: what is sent for one session
 
 
 class OversightSettings(Section):

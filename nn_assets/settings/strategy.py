@@ -391,6 +391,10 @@ class Strategy(Section):
         if unknown:
             messages = [_unknown_series(role, name, series_names) for role, name in unknown.items()]
             raise ValueError("; ".join(messages))
+        greeks = self.portfolio.greeks
+        for name, series in () if greeks is None else greeks.series.items():
+            if series not in series_names:
+                raise ValueError(f"portfolio.greeks.{name} names {series}, which series does not")
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("with intraday, daily bars are made of the bars within the session: leave source out")
         return self

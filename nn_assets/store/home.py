@@ -170,6 +170,11 @@ def page_address(file: Path) -> str:
     return PAGES_PATH + file.name
 
 
+def halt_file() -> Path:
+    """Path in the home that halts everything by lying there, whatever it is (``operations/asof/halt_file.py``)."""
+    return home() / "HALT"
+
+
 def embedded_ledger() -> Path:
     """File of the ledger that lives in the home."""
     return home() / "ledger.sqlite"

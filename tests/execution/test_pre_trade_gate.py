@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from nn_assets.execution.orders import Orders, targets_to_orders
 from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import ExecutionSettings
+from tests.benchmarks.bench_execution import SETTINGS as BENCH_SETTINGS
+from tests.benchmarks.bench_execution import session_of_orders
 
 SETTINGS = ExecutionSettings(maximum_order_usd=60_000.0, maximum_orders_per_session=10)
 HELD = np.array([500.0, 0.0, -200.0])
@@ -75,7 +78,7 @@ def test_when_the_rate_is_short_reductions_go_first() -> None:
 
 REASON_CODES = {
     *("halted", "unexplained_factor", "quantity", "missing_reference", "price_collar", "value", "duplicate"),
-    *("reducing_only", "exposure", "rate"),
+    *("reducing_only", "exposure", "rate", "uncounted", "sent_value"),
 }
 
 
@@ -175,3 +178,15 @@ def test_a_price_below_one_is_a_price() -> None:
     assert pass_pre_trade_gate(batch, state, SETTINGS).reason_code == (None,)
     below = opened(0.0, 1000.0, 0.0, price=(50.0, -0.2, 10.0))
     assert pass_pre_trade_gate(below, state, SETTINGS).reason_code == ("missing_reference",)
+
+
+def test_two_thousand_orders_a_second_pass_one_by_one() -> None:
+    """As they are sent, on an axis of 3,000 symbols; ``tests/benchmarks/bench_execution.py`` has the figures."""
+    batch, state = session_of_orders()
+    singles, settings = [batch.at(np.array([row])) for row in range(50)], BENCH_SETTINGS
+    seconds = []
+    for _ in range(5):
+        before = time.process_time()
+        assert all(pass_pre_trade_gate(single, state, settings).reason_code == (None,) for single in singles)
+        seconds.append(time.process_time() - before)
+    assert len(singles) / min(seconds) > 2_000

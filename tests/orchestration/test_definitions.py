@@ -181,7 +181,7 @@ def test_only_the_gates_own_checks_block(definitions: dg.Definitions) -> None:
 
 def test_the_jobs_are_these(definitions: dg.Definitions) -> None:
     named = {name for name in definitions.get_repository_def().job_names if not name.startswith("__")}
-    assert named == {f"{strategy}__{kind}" for strategy in BUNDLED for kind in JOBS}
+    assert named == {"kill_switch", *(f"{strategy}__{kind}" for strategy in BUNDLED for kind in JOBS)}
 
 
 @pytest.mark.parametrize("strategy", BUNDLED)

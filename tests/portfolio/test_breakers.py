@@ -162,6 +162,8 @@ def test_a_reset_survives_its_record_and_one_of_version_0_1_means_whatever_is_la
     old = BreakerReset.from_record(["ann", "reviewed"])
     assert old.to_record() == ["ann", "reviewed"]
     assert old.among(("stale_data", "drawdown")) == ("stale_data", "drawdown")
+    assert named_kinds(b"\xff") == ("b'\\xff'",)  # nobody knows it: HALTED
+    assert breaker_control(named_kinds(5), SETTINGS) is Control.HALTED
     assert [named_kinds(text) for text in ("drawdown", "stale_data, drawdown", None, math.nan)] == [
         ("drawdown",), ("stale_data", "drawdown"), (), (),
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.execution.orders import Orders, targets_to_orders
 from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
-from nn_assets.portfolio.exposure import net_allowance, net_excess_usd
+from nn_assets.portfolio.exposure import keeps_to, net_allowance, net_excess_usd
 from nn_assets.portfolio.inputs import Decision, DecisionInputs
 from nn_assets.settings import ExecutionSettings, PortfolioSettings
 from tests.portfolio.facts import decided, facts, one
@@ -112,3 +112,16 @@ def test_dollars_beyond_what_is_allowed(
 
 def test_a_book_is_neutral_within_half_a_percent_its_limit_or_a_lot() -> None:
     assert [net_allowance(0.0), net_allowance(0.02), net_allowance(0.0, 0.03)] == [0.005, 0.02, 0.03]
+
+
+def test_a_limit_is_kept_by_the_exact_sum_to_the_last_bit() -> None:
+    """A plain sum of these is wrong by its rounding: the limit is kept by the exact one, and not a bit below it."""
+    drawn = (np.random.default_rng(seed).random(1000) for seed in range(100))
+    values = next(values for values in drawn if float(values.sum()) > math.fsum(values.tolist()))
+    exact = math.fsum(values.tolist())
+    assert keeps_to(values, exact)
+    assert not keeps_to(values, math.nextafter(exact, 0.0))
+    assert not keeps_to(np.array([1.0, np.nan]), 10.0)
+    assert not keeps_to(np.array([1.0, np.inf]), 10.0)
+    assert not keeps_to(values, np.nan)
+    assert keeps_to(values, np.inf)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.cli import controls, status
+from nn_assets.cli import status
 from nn_assets.cli.ledger import verify_audit
 from nn_assets.errors import LedgerError
+from nn_assets.operations import kill_switch
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.store.ledger.ledger import Ledger
 from tests.forks import ended
@@ -47,7 +48,7 @@ def home(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("NN_ASSETS_HOME", str(home))
     monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
     shutil.copyfile(migrated_file, home / "ledger.sqlite")
-    controls._record_switch(NAME, "REDUCING", "someone", "before")
+    kill_switch._record_switch(NAME, "REDUCING", "someone", "before")
     return home
 
 
@@ -76,7 +77,7 @@ def test_the_ledger_is_read_and_told_where_nothing_can_be_written(
         assert answer["read_only"]
         assert answer["text"].splitlines()[-1].startswith("read-only")
         with pytest.raises(LedgerError, match="give this user the right to read and write the file"):
-            controls._record_switch(NAME, "HALTED", "someone", "now")
+            kill_switch._record_switch(NAME, "HALTED", "someone", "now")
 
     ledger.chmod(file)
     home.chmod(folder)
@@ -95,7 +96,7 @@ def test_what_is_in_the_log_of_a_writer_is_read_too(home: Path, tmp_path: Path) 
 
     with Ledger() as writer, writer.engine.connect() as kept:
         kept.exec_driver_sql("SELECT 1 FROM audit_chain").fetchall()  # a reader holds the log
-        controls._record_switch(NAME, "HALTED", "someone", "now")
+        kill_switch._record_switch(NAME, "HALTED", "someone", "now")
         assert (home / "ledger.sqlite-wal").stat().st_size > 0
         home.chmod(0o555)
         try:
@@ -108,7 +109,7 @@ def test_a_log_without_its_index_is_no_reason_to_tell_less(home: Path, tmp_path:
     left = tmp_path / "left"
     with Ledger() as writer, writer.engine.connect() as kept:
         kept.exec_driver_sql("SELECT 1 FROM audit_chain").fetchall()
-        controls._record_switch(NAME, "HALTED", "someone", "now")
+        kill_switch._record_switch(NAME, "HALTED", "someone", "now")
         left.mkdir()
         for name in ("ledger.sqlite", "ledger.sqlite-wal"):
             shutil.copyfile(home / name, left / name)

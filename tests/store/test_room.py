@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nn_assets.cli import app, check, controls
+from nn_assets.cli import app, check
 from nn_assets.cli.ledger import verify_audit
 from nn_assets.errors import LedgerError, NoRoomError
+from nn_assets.operations import kill_switch
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
@@ -34,7 +35,7 @@ def home(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     monkeypatch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
     shutil.copyfile(migrated_file, tmp_path / "ledger.sqlite")
-    controls.set_kill_switch(NAME, "REDUCING", "someone", "before")
+    kill_switch.set_kill_switch(NAME, "REDUCING", "someone", "before")
     return tmp_path
 
 
@@ -87,7 +88,7 @@ def test_the_ledger_is_read_where_nothing_can_be_written(home: Path, tmp_path: P
         with Ledger() as ledger:
             assert kill_switch_now(ledger, NAME) == "REDUCING"
             with pytest.raises(LedgerError):
-                controls._record_switch(NAME, "HALTED", "someone", "now")
+                kill_switch._record_switch(NAME, "HALTED", "someone", "now")
         assert verify_audit()["ok"]
 
     log = tmp_path / "told.txt"
@@ -98,15 +99,15 @@ def test_the_ledger_is_read_where_nothing_can_be_written(home: Path, tmp_path: P
 def test_the_switch_takes_the_room_that_is_kept_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reserve = home / ".reserve"
     assert reserve.stat().st_size == 1 << 20
-    record = controls._record_switch
+    record = kill_switch._record_switch
 
     def needs_room(*arguments: str) -> None:
         if reserve.exists():
             raise LedgerError(expected="x", found="OperationalError: database or disk is full", remedy="y")
         record(*arguments)
 
-    monkeypatch.setattr(controls, "_record_switch", needs_room)
-    controls.set_kill_switch(NAME, "HALTED", "someone", "it is full")
+    monkeypatch.setattr(kill_switch, "_record_switch", needs_room)
+    kill_switch.set_kill_switch(NAME, "HALTED", "someone", "it is full")
     with Ledger() as ledger:
         assert kill_switch_now(ledger, NAME) == "HALTED"
     assert reserve.exists()  # kept back again, once there was room

@@ -20,8 +20,9 @@ from nn_assets.execution.venue import Venue, VenueDownError, VenueUnsureError
 from nn_assets.execution.venues import ledger_name
 from nn_assets.operations.accounts.books import AccountBooks, BookNow, BooksMarket, books_now
 from nn_assets.operations.asof.accounts import DIFFERS, EVENTS, AccountRecord, TrackedOrder, account_record
-from nn_assets.operations.asof.controls import kill_switch_now
+from nn_assets.operations.asof.controls import kill_switch_now, sending_control
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.kill_switch import note_halt_file
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control, kill_switch_control, strictest
 
@@ -61,6 +62,8 @@ class Driver:
         """Hold the account alone: another driver of it, in whatever process, waits and says so."""
         with self.stores.alone(ledger_name(self.account.name)):
             self._kept.clear()
+            for strategy in self.account.strategies:
+                note_halt_file(self.stores.ledger, strategy.name)
             yield
 
     def record(self) -> AccountRecord:
@@ -78,11 +81,20 @@ class Driver:
         return books
 
     def control_of(self, book: str, record: AccountRecord) -> Control:
-        """What the controls of now leave of a book's orders: the kill switch, and whether the account agrees."""
+        """What the controls of now leave of a book's orders, and whether the account agrees.
+
+        The switch and the file are read anew each time, the others once while the account is held alone: breakers
+        latch in rounds, whose orders are not among these.
+        """
+        strategy = self.account.of(book)
+        if strategy is None:
+            return Control.HALTED
         last = record.last_reconciliation
         differs = last is not None and last["state"] == DIFFERS
+        if (name := f"controls of {book}") not in self._kept:
+            self._kept[name] = sending_control(self.stores.ledger, strategy).control
         switch = kill_switch_control(kill_switch_now(self.stores.ledger, book))
-        return strictest(switch, Control.REDUCING if differs else Control.NORMAL)
+        return strictest(self._kept[name], switch, Control.REDUCING if differs else Control.NORMAL)
 
     def append(self, table: str, rows: list[dict[str, Any]]) -> None:
         """Put rows of the account on record, in one transaction."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -177,6 +178,8 @@ def _stopped_by(
         if driver.now() >= min(moments):
             return "late", every
     by_name = {book.strategy.name: book for book in books}
+    if order.kind != "stop" and (code := _beyond_what_may_be_sent(order, by_name, record)) is not None:
+        return code, every
     for name in sorted({child.book for child in order.children}):
         mine = [child for child in order.children if child.book == name]
         control = driver.control_of(name, record)
@@ -193,6 +196,39 @@ def _stopped_by(
             stopped = [child.client_order_id for child in mine if child not in passes]
             return ("halted" if control is Control.HALTED else "reducing_only"), stopped
     return None
+
+
+def _worth(order: AccountOrder) -> float:
+    """Dollars at the reference price; NaN without one."""
+    return math.nan if order.reference_price is None else abs(order.quantity * order.reference_price)
+
+
+def _beyond_what_may_be_sent(order: AccountOrder, books: Mapping[str, BookNow], record: AccountRecord) -> str | None:
+    """Which limit on a session's sendings one more would be beyond, by its code in the pre-trade gate; None: none.
+
+    What was *sent* counts, each time that it was, whatever the books have heard of it: a parent order whose fills are
+    never counted is asked for again and again, by other names. The limits are those of all books together.
+    """
+    sent = [
+        (len(tracked.sendings), _worth(tracked.order))
+        for tracked in record.orders.values()
+        if tracked.order.session == order.session and tracked.order.kind != "stop" and tracked.sendings
+    ]
+    if sum(times for times, _ in sent) >= sum(
+        book.strategy.execution.maximum_orders_per_session for book in books.values()
+    ):
+        return "rate"
+    closes = all(
+        _let_through([child], books[child.book], Control.REDUCING) for child in order.children if child.book in books
+    )
+    if not sent or closes:
+        return None
+    most = math.fsum(
+        book.strategy.execution.maximum_sent_multiple * book.strategy.portfolio.gross_limit * book.left.equity_usd
+        for book in books.values()
+    )
+    value = math.fsum([times * usd for times, usd in sent] + [_worth(order)])
+    return None if value <= most else "sent_value"
 
 
 def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import Symbol
@@ -14,9 +15,10 @@ from nn_assets.market.facts.series import KnownSeries, known_series
 from nn_assets.operations.asof.stored import OTHER_SERIES, versions_of
 from nn_assets.operations.clock import as_of_sessions
 from nn_assets.operations.stores import Stores
+from nn_assets.portfolio.greeks import Greeks
 from nn_assets.settings import Strategy
 
-__all__ = ["OTHER_SERIES", "funding_known", "known_by_role", "read_series_versions", "series_known"]
+__all__ = ["OTHER_SERIES", "funding_known", "greeks_known", "known_by_role", "read_series_versions", "series_known"]
 
 
 def read_series_versions(stores: Stores, strategy: str) -> SeriesVersions:
@@ -66,6 +68,30 @@ def series_known(
         as_of_sessions(strategy.market, sessions),
         stale_after_sessions=max(series.stale_after_sessions for series in named),
     )
+
+
+def greeks_known(
+    strategy: Strategy, versions: SeriesVersions, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]
+) -> Greeks | None:
+    """The Greeks that ``portfolio.greeks`` limits, each session's as known at its decision; None where it limits none.
+
+    Parameters
+    ----------
+    versions : DataFrame
+        As :func:`read_series_versions` gives them.
+
+    Raises
+    ------
+    SettingsError
+        A series of them was never stored.
+    """
+    limited = strategy.portfolio.greeks
+    if limited is None:
+        return None
+    carried = np.isin(np.array(symbols, dtype=np.str_), limited.symbols)
+    own = versions[versions["symbol"] != ""]  # what a whole market has is no instrument's Greek
+    known = {name: series_known(strategy, own, series, sessions, symbols) for name, series in limited.series.items()}
+    return Greeks(carried, {name: vars(observed)["values"] for name, observed in known.items()})
 
 
 def funding_known(

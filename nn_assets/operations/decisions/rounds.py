@@ -38,6 +38,7 @@ from nn_assets.operations.decisions.records import (
 from nn_assets.operations.decisions.session_state import session_state_before
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History
+from nn_assets.operations.kill_switch import note_halt_file
 from nn_assets.operations.models.calibration import calibrate_session, calibration_of
 from nn_assets.operations.models.forecasts import forecasts_until, keep_forecast_list, read_forecast_list
 from nn_assets.operations.models.groups import groups_by_row
@@ -99,6 +100,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         The session was decided before by the code in force, and what is computed now differs.
     """
     refuse_live(history.strategy)
+    note_halt_file(history.stores.ledger, history.strategy.name)
     require_stages(history)
     if history.clock_fault is not None:
         raise history.clock_fault

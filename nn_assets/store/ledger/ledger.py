@@ -98,11 +98,12 @@ class Ledger:
         AuditError
             By whatever reads a row that is not as it was appended, or of a table that lacks rows or has too many.
         """
+        outer = self._on_reading
         self._on_reading = RowsReread()
         try:
             yield
         finally:
-            self._on_reading = None
+            self._on_reading = outer
 
     @contextmanager
     def answers_kept(self) -> Iterator[None]:
