@@ -80,6 +80,8 @@ LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 """Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
+VENUES_OF_ITS_OWN: tuple[str, ...] = ()
+"""Names of ``execution.broker`` that need no plug-in: what fills within the round, and where accounts outlast it."""
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
 _LONGEST_MONTH = 31
 _REGIME_SCALES = (1.0, 0.5, 0.25)
@@ -529,13 +531,16 @@ class PortfolioSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate.
+    """The broker, ``paper``, a venue or one that a file of ``plugins`` registers, what paper fills by, and the gate.
 
-    ``broker_settings`` are the broker's own, as it states them; ``paper`` has none.
+    ``broker_settings`` are the broker's own, as it states them; ``paper`` has none. ``account`` names the account at a
+    venue, the strategy's own name where left out; strategies of one account, broker and settings share it.
     """
 
     broker: WhenSet[MemberName] = "paper"
     broker_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
+    account: WhenSet[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] | None] = None
+    settle_seconds: NeverCounts[NonNegative] = 30.0  # a venue is asked again for so long before a difference is named
     participation_cap_fraction: Fraction = 0.01
     cost_noise_fraction: NonNegative = 0.25
     seed: int = 11
