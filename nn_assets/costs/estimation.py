@@ -208,15 +208,15 @@ def _estimates(
     factor = settings.calibration_bound_factor
 
     def part(name: str, rows: BoolArray, source: str, observed: FloatArray, *terms: FloatArray) -> Estimate:
-        given = _Part(source, observed[rows], np.column_stack(terms)[rows], days[rows])
-        return _estimate(getattr(prior, name).value, given, settings, generator)
+        regression = _Part(source, observed[rows], np.column_stack(terms)[rows], days[rows])
+        return _estimate(getattr(prior, name).value, regression, settings, generator)
 
-    found: dict[str, Estimate] = {}
+    estimates: dict[str, Estimate] = {}
     if quoted.sum() >= _MINIMUM_FILLS:
         half = side * (price - mid) / mid
-        found |= _of_spread(half[quoted], sigma[quoted], days[quoted], prior, settings, generator)
+        estimates |= _of_spread(half[quoted], sigma[quoted], days[quoted], prior, settings, generator)
     if prior.maker_fee is None:  # else what a statement says is of either, and which of them rested is not on record
-        found["commission"] = part("commission", reported, "statements", columns["commission_usd"] / value, ones)
+        estimates["commission"] = part("commission", reported, "statements", columns["commission_usd"] / value, ones)
 
     arrival = np.where(
         impacted, mid - side * columns["impact_usd"] / np.abs(columns["quantity"]), columns["reference_price"]
@@ -226,11 +226,11 @@ def _estimates(
     if lasting.sum() >= _MINIMUM_FILLS:
         # What fills foresee moves the later mid too: the same of every size, so that a constant takes it.
         moved = side * (columns["later_mid_price"] / arrival - 1.0) / sigma
-        found["permanent_impact"] = part(
+        estimates["permanent_impact"] = part(
             "permanent_impact", lasting, "side x (later mid - arrival)", moved, share, ones
         )
 
-    permanent = _Held.of(prior.permanent_impact.value, factor, found.get("permanent_impact"))
+    permanent = _Held.of(prior.permanent_impact.value, factor, estimates.get("permanent_impact"))
     terms: tuple[FloatArray, ...] = (root,)
     if impacted.sum() >= _MINIMUM_FILLS:
         rows, source, moved = impacted, "impact less permanent", columns["impact_usd"] / (value * sigma)
@@ -248,10 +248,12 @@ def _estimates(
         rows, source = referenced, "total shortfall less what no size moves"
         moved, terms = side * (price / columns["reference_price"] - 1.0) / sigma, (root, 1.0 / sigma)
     held = (permanent.value * share)[rows]
-    given = _Part(source, moved[rows] - held, np.column_stack(terms)[rows], days[rows], held, share[rows], permanent)
-    found["temporary_impact"] = _estimate(prior.temporary_impact.value, given, settings, generator)
+    regression = _Part(
+        source, moved[rows] - held, np.column_stack(terms)[rows], days[rows], held, share[rows], permanent
+    )
+    estimates["temporary_impact"] = _estimate(prior.temporary_impact.value, regression, settings, generator)
     none = {name: _not_identified(one.value, 0) for name, one in prior.coefficients.items()}
-    return {name: found.get(name, estimate) for name, estimate in none.items()}
+    return {name: estimates.get(name, estimate) for name, estimate in none.items()}
 
 
 _NUMERIC = frozenset(ESTIMATION_COLUMNS) - {"session", "source"}

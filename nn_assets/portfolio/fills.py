@@ -85,8 +85,8 @@ def fills_frame(
     known_at : Timestamp
         UTC moment of the fills, or from which they could be acted on.
     """
-    given = ("symbol", "session", "known_at", *STATED_LATER)
-    columns: dict[str, Any] = {name: getattr(fills, name) for name in FILLS.columns if name not in given}
+    from_the_caller = ("symbol", "session", "known_at", *STATED_LATER)
+    columns: dict[str, Any] = {name: getattr(fills, name) for name in FILLS.columns if name not in from_the_caller}
     columns |= {"filled_at": pd.NaT, "later_mid_price": np.nan}
     names = [symbols[index] for index in fills.symbol]
     return framed(FILLS, len(fills), symbol=names, session=day_of(session), known_at=known_at, **columns)

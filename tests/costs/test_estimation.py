@@ -161,7 +161,7 @@ FORMS: dict[str, dict[str, Any]] = {"impact": {}, "mid": {"impact_stated": False
 @pytest.mark.parametrize("form", FORMS)
 def test_every_truth_of_a_grid_is_recovered_within_the_stated_intervals(form: str) -> None:
     """Spread x a x b x sample size, with an impact stated, a mid alone, or neither; 95% intervals."""
-    inside, told = {"half_spread": 0, "temporary_impact": 0}, {"half_spread": 0, "temporary_impact": 0}
+    inside, counted = {"half_spread": 0, "temporary_impact": 0}, {"half_spread": 0, "temporary_impact": 0}
     for seed, (half_spread, a, b, count) in enumerate(GRID):
         sample = fills(
             count, half_spread=half_spread, a=a, b=b, drift=0.1, per_session=1 + count // 100, seed=seed, **FORMS[form]
@@ -174,12 +174,12 @@ def test_every_truth_of_a_grid_is_recovered_within_the_stated_intervals(form: st
                 assert estimates[name].proposed == estimates[name].prior
                 continue
             inside[name] += interval[0] <= truth <= interval[1]
-            told[name] += 1
+            counted[name] += 1
         assert estimates["permanent_impact"].raw is None
-    assert inside["temporary_impact"] >= 0.90 * told["temporary_impact"]
-    assert inside["half_spread"] >= 0.90 * told["half_spread"]
-    assert told["temporary_impact"] >= 25
-    assert told["half_spread"] == (0 if form == "nothing" else len(GRID))
+    assert inside["temporary_impact"] >= 0.90 * counted["temporary_impact"]
+    assert inside["half_spread"] >= 0.90 * counted["half_spread"]
+    assert counted["temporary_impact"] >= 25
+    assert counted["half_spread"] == (0 if form == "nothing" else len(GRID))
 
 
 def test_an_interval_narrows_with_the_number_of_fills() -> None:

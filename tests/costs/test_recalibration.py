@@ -162,17 +162,17 @@ def test_the_stated_intervals_hold_at_their_rate_over_a_grid_of_truths() -> None
             "temporary_impact": a,
             "permanent_impact": b,
         }
-        inside, told = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
+        inside, counted = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
         for repeat in range(REPEATS):
             sample = traded(
                 count, half_spread=half_spread, widening=widening, a=a, b=b, per_session=5, seed=cell * REPEATS + repeat
             )
             for name, estimate in fitted(sample, WIDENS).estimates.items():
                 if estimate.interval is not None:
-                    told[name] += 1
+                    counted[name] += 1
                     inside[name] += estimate.interval[0] - 1e-12 <= truth[name] <= estimate.interval[1] + 1e-12
-        rates = {name: inside[name] / told[name] if told[name] >= REPEATS / 2 else np.nan for name in truth}
-        shown = ", ".join(f"{name} {rate:.2f} of {told[name]}" for name, rate in rates.items())
+        rates = {name: inside[name] / counted[name] if counted[name] >= REPEATS / 2 else np.nan for name in truth}
+        shown = ", ".join(f"{name} {rate:.2f} of {counted[name]}" for name, rate in rates.items())
         print(f"spread {half_spread:.4f} + {widening} sigma, a {a}, b {b}, {count} fills: {shown}")
         for name, rate in rates.items():
             held.setdefault(name, []).append(rate)

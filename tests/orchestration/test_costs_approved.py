@@ -62,16 +62,18 @@ def test_a_broker_file_that_states_the_later_mid_and_the_time_is_read_and_a_wron
     decided: Path, tmp_path: Path
 ) -> None:
     file = broker_file(tmp_path, half_spread_bps=0.6, count=40)
-    stated = pd.read_csv(file)
-    stated["later_mid_price"] = 50.01
-    stated["filled_at"] = np.where(stated.index < 30, stated["session"] + "T14:45:00+00:00", "")
-    stated.to_csv(file, index=False)
+    delivered = pd.read_csv(file)
+    delivered["later_mid_price"] = 50.01
+    delivered["filled_at"] = np.where(delivered.index < 30, delivered["session"] + "T14:45:00+00:00", "")
+    delivered.to_csv(file, index=False)
     import_fills(NAME, file)
     with open_history(strategy_of()) as history:
         kept = history.stores.ledger.read("fills", NAME, where={"source": "imported"})
     assert set(kept["later_mid_price"]) == {50.01}
     assert kept["filled_at"].notna().sum() == 30
     assert set(kept["filled_at"].dropna().dt.strftime("%H:%M")) == {"14:45"}
-    stated.assign(fill_id="z" + stated["fill_id"], filled_at="2016-01-01T14:45:00+00:00").to_csv(file, index=False)
+    delivered.assign(fill_id="z" + delivered["fill_id"], filled_at="2016-01-01T14:45:00+00:00").to_csv(
+        file, index=False
+    )
     with pytest.raises(NnAssetsError, match="a moment of the fill's session in column filled_at"):
         import_fills(NAME, file)

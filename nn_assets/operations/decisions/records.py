@@ -288,8 +288,8 @@ def _head(
     """The session's row of ``decisions``."""
     strategy, session = history.strategy, session_round.session
     # What no fill of the round states is no part of its content: a round of before these columns has the same hash.
-    told = {**frames, "fills": frames["fills"].drop(columns=[*STATED_LATER])}
-    content = hash_of({name: frame.to_dict("records") for name, frame in told.items()})
+    content_of = {**frames, "fills": frames["fills"].drop(columns=[*STATED_LATER])}
+    content = hash_of({name: frame.to_dict("records") for name, frame in content_of.items()})
     return {
         "session": session,
         "data_hash": data_hash,

@@ -124,12 +124,12 @@ def _numbers(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
 
 
 def _moments(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
-    stated = fills[name].notna() & (fills[name] != "")
+    is_written = fills[name].notna() & (fills[name] != "")
     moments = moments_written(fills[name])
     far = (moments.dt.tz_localize(None) - fills["session"]).abs() > _NEAR
     remedy = "write it as 2018-01-31 21:15:00+00:00, with the offset from UTC, or leave it empty"
-    _refuse(fills, stated & (moments.isna() | far), name, "a moment of the fill's session", file, remedy)
-    return moments.where(stated)
+    _refuse(fills, is_written & (moments.isna() | far), name, "a moment of the fill's session", file, remedy)
+    return moments.where(is_written)
 
 
 def _refuse_other_fill(fills: FillRows, file: Path) -> None:
