@@ -554,6 +554,7 @@ class OversightSettings(Section):
 
     ``smallest_effect`` is the excess over chance that a verdict looks for (rank IC in panels, AUC above 0.5 on few
     instruments), in place of the one derived from the costs.
+    ``slippage_by_volatility`` tests what the calmest and the most volatile third of the fills cost each by itself too.
     """
 
     drift_window_sessions: Annotated[int, Field(ge=20)] = 60
@@ -567,6 +568,7 @@ class OversightSettings(Section):
     cooldown_sessions: Count = 5
     refresh_cooldown_sessions: WhenSet[Count] = 60  # between two refreshes of drift: a window of new sessions
     slippage_tolerance_fraction: NonNegative = 0.25
+    slippage_by_volatility: WhenSet[bool] = False
     smallest_effect: WhenSet[Annotated[float, Field(gt=0.0, lt=0.5)] | None] = None
 
     @model_validator(mode="after")
