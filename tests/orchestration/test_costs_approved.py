@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.cli.costs import approve_costs, show_costs, show_shortfall
+from nn_assets.cli.costs import approve_costs, estimate_now, show_costs, show_shortfall
 from nn_assets.cli.status import report
 from nn_assets.costs.estimation import CostEstimate
 from nn_assets.errors import ControlError, NnAssetsError
@@ -56,6 +56,15 @@ def test_a_large_change_is_said_first_and_prices_what_comes_once_a_person_approv
     spread = shown["in_force"][0]
     assert (spread["coefficient"], spread["source"], spread["dated"]) == ("half_spread", "fitted", LAST)
     assert estimated().status == "in_force"  # the same fills again: no change from what was approved
+
+
+@pytest.mark.full
+def test_an_estimate_on_demand_is_a_run_on_record(decided: Path, tmp_path: Path) -> None:
+    import_fills(NAME, broker_file(tmp_path, half_spread_bps=0.6))
+    answer = estimate_now(NAME)
+    assert answer["run_id"]
+    assert answer["cost_model_id"] is not None
+    assert "half_spread" in answer["text"]
 
 
 def test_a_broker_file_that_states_the_later_mid_and_the_time_is_read_and_a_wrong_time_refused(
