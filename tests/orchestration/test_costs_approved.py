@@ -14,6 +14,7 @@ from nn_assets.costs.estimation import CostEstimate
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.cost_estimation import record_cost_estimate
+from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
 from tests.orchestration.conftest import LAST, NAME, strategy_of
@@ -56,6 +57,17 @@ def test_a_large_change_is_said_first_and_prices_what_comes_once_a_person_approv
     spread = shown["in_force"][0]
     assert (spread["coefficient"], spread["source"], spread["dated"]) == ("half_spread", "fitted", LAST)
     assert estimated().status == "in_force"  # the same fills again: no change from what was approved
+
+
+@pytest.mark.full
+def test_decisions_of_before_an_approval_are_derived_again_as_they_were(decided: Path, tmp_path: Path) -> None:
+    import_fills(NAME, broker_file(tmp_path, half_spread_bps=5.0))
+    estimated()
+    approve_costs(NAME, "an operator", "the broker is dearer")
+    with open_history(strategy_of()) as history:
+        rederived = rederive_decisions(history, "backtest_rederives_decisions")
+    assert rederived.played
+    assert rederived.differing == ()
 
 
 @pytest.mark.full
