@@ -206,7 +206,13 @@ FILLS = Contract(
     impact_usd=number("USD", "what moving the price cost", nullable=True),
     source=text("who says so", "paper", "imported", "venue"),
     **_KNOWN,
+    filled_at=replace(moment("when it was filled, where that is stated", nullable=True), since="0008"),
+    later_mid_price=replace(
+        positive(_SHARE, "the mid 30 to 60 minutes after the fill, where that is stated", nullable=True), since="0008"
+    ),
 )
+STATED_LATER = ("filled_at", "later_mid_price")
+"""Columns of fills that only a file or a venue states; the paper broker's fills have none of them."""
 PORTFOLIO_STATES = Contract(
     "portfolio_states", "portfolio", "The book at a session's close.", "session", exported="portfolio"
 ).of(

@@ -4,6 +4,9 @@ Per dollar traded, with x = order / average daily volume (both in dollars) and s
 volatility of the instrument, cost = half_spread + commission + a * sigma * sqrt(x) + b * sigma * x.
 The square root is Almgren, Thum, Hauptmann and Li (2005), "Direct estimation of equity market
 impact", with exponent 1/2 for their 0.6; dollar cost therefore grows with size to the power 1.5.
+
+Two parts are there only where a strategy states them: half_spread grows by c * sigma, c the ``spread_volatility``, and
+what rests at a venue pays a ``maker_fee`` in place of the commission, which is then the taker's fee.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from nn_assets.settings import CostSettings
 from nn_assets.units import bps_to_fraction
 
 COEFFICIENTS = ("half_spread", "commission", "temporary_impact", "permanent_impact")
+STATED_ONLY = ("spread_volatility", "maker_fee")
+"""Coefficients that a model has where its strategy's settings state them."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,40 @@ class CostParts:
 
 @dataclass(frozen=True)
 class CostModel:
-    """Four coefficients. ``half_spread`` and ``commission`` are fractions, the impacts pure numbers."""
+    """Four coefficients, and two that not every model has.
+
+    ``half_spread``, ``commission`` and ``maker_fee`` (negative: a rebate) are fractions, the others pure numbers.
+    """
 
     half_spread: Coefficient
-    commission: Coefficient
+    commission: Coefficient  # the taker's fee, where there is a maker's
     temporary_impact: Coefficient
     permanent_impact: Coefficient
+    spread_volatility: Coefficient | None = None
+    maker_fee: Coefficient | None = None
 
-    def parts(self, order_usd: npt.ArrayLike, adv_usd: npt.ArrayLike, daily_volatility: npt.ArrayLike) -> CostParts:
+    @property
+    def coefficients(self) -> dict[str, Coefficient]:
+        """The coefficients that the model has, by name."""
+        named = {name: getattr(self, name) for name in (*COEFFICIENTS, *STATED_ONLY)}
+        return {name: coefficient for name, coefficient in named.items() if coefficient is not None}
+
+    def linear(self, daily_volatility: float) -> float:
+        """Half-spread and commission of what crosses the spread, at a daily volatility; fraction of the traded value.
+
+        The part of the cost that no size moves; without ``spread_volatility`` it is the same at any volatility.
+        """
+        still = self.half_spread.value + self.commission.value
+        return still if self.spread_volatility is None else still + self.spread_volatility.value * daily_volatility
+
+    def parts(
+        self,
+        order_usd: npt.ArrayLike,
+        adv_usd: npt.ArrayLike,
+        daily_volatility: npt.ArrayLike,
+        *,
+        maker_share: npt.ArrayLike = 0.0,
+    ) -> CostParts:
         """Cost of orders by part.
 
         Parameters
@@ -76,6 +107,9 @@ class CostModel:
             Average daily volume, dollars. Missing, zero or negative gives NaN, never "no impact".
         daily_volatility : array_like
             Standard deviation of the daily return, fraction. Missing or negative gives NaN.
+        maker_share : array_like
+            Share of each order, 0 to 1, that rests and pays ``maker_fee``; of no effect where the model has none.
+            It changes the commission alone: what a resting order pays in place of the half-spread is the fill's.
 
         Returns
         -------
@@ -90,9 +124,16 @@ class CostModel:
         )
         known = (adv > 0.0) & (sigma >= 0.0)
         share = order / np.where(known, adv, np.nan)
+        half_spread = np.full(order.shape, self.half_spread.value)
+        if self.spread_volatility is not None:
+            half_spread = half_spread + self.spread_volatility.value * np.where(sigma >= 0.0, sigma, np.nan)
+        commission = np.full(order.shape, self.commission.value)
+        if self.maker_fee is not None:
+            rests = np.asarray(maker_share, dtype=np.float64)
+            commission = (1.0 - rests) * commission + rests * self.maker_fee.value
         return CostParts(
-            half_spread=np.full(order.shape, self.half_spread.value),
-            commission=np.full(order.shape, self.commission.value),
+            half_spread=half_spread,
+            commission=commission,
             temporary=self.temporary_impact.value * sigma * np.sqrt(share),
             permanent=self.permanent_impact.value * sigma * share,
         )
@@ -105,12 +146,13 @@ class CostModel:
 
     def to_dict(self) -> dict[str, dict[str, object]]:
         """Plain values, for the ledger; :meth:`from_dict` gives the same model back."""
-        return {name: dict(vars(getattr(self, name))) for name in COEFFICIENTS}
+        return {name: dict(vars(coefficient)) for name, coefficient in self.coefficients.items()}
 
     @classmethod
     def from_dict(cls, stored: dict[str, dict[str, object]]) -> CostModel:
         """Return the model that :meth:`to_dict` described."""
-        return cls(**{name: _coefficient_from(stored[name]) for name in COEFFICIENTS})
+        named = (*COEFFICIENTS, *(name for name in STATED_ONLY if name in stored))
+        return cls(**{name: _coefficient_from(stored[name]) for name in named})
 
 
 def _coefficient_from(stored: dict[str, object]) -> Coefficient:
@@ -128,9 +170,12 @@ def _coefficient_from(stored: dict[str, object]) -> Coefficient:
 def cost_model_from(settings: CostSettings) -> CostModel:
     """Return the model that a strategy's settings state, every coefficient marked as a default."""
     per_dollar, pure = "fraction of traded value", "multiple of daily volatility"
+    spread_volatility, maker_bps = settings.spread_volatility, settings.maker_fee_bps
     return CostModel(
         half_spread=Coefficient(bps_to_fraction(settings.half_spread_bps), per_dollar),
         commission=Coefficient(bps_to_fraction(settings.commission_bps), per_dollar),
         temporary_impact=Coefficient(settings.temporary_impact, f"{pure} x sqrt(order / ADV)"),
         permanent_impact=Coefficient(settings.permanent_impact, f"{pure} x order / ADV"),
+        spread_volatility=None if spread_volatility is None else Coefficient(spread_volatility, pure),
+        maker_fee=None if maker_bps is None else Coefficient(bps_to_fraction(maker_bps), per_dollar),
     )

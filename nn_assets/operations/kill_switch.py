@@ -16,7 +16,7 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
 
-def demand_reason(kind: str, reason: str) -> None:
+def demand_reason(kind: str, reason: str, option: str = "--reason") -> None:
     """Refuse a control that nobody says why of.
 
     Raises
@@ -28,7 +28,7 @@ def demand_reason(kind: str, reason: str) -> None:
         raise ControlError(
             expected="a reason",
             found="none",
-            remedy="say why with --reason; it is kept in the ledger",
+            remedy=f"say why with {option}; it is kept in the ledger",
             rule=kind,
         )
 
@@ -37,10 +37,24 @@ def record_control(
     ledger: Ledger, strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
 ) -> None:
     """Put a control on record, as of now."""
+    row = control_row(strategy, kind, state, who, reason, details)
+    ledger.append("controls", [row], run_id=f"control:{row['control_id']}", strategy=strategy)
+
+
+def control_row(
+    strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A row of ``controls``: what a person set now."""
     moment = now_utc()
     identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
-    row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": details or {}}
-    ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
+    return {
+        "control_id": identity,
+        "kind": kind,
+        "state": state,
+        "who": who,
+        "reason": reason,
+        "details": details or {},
+    }
 
 
 def set_kill_switch(

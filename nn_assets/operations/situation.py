@@ -17,6 +17,7 @@ from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.accounts import account_differs_now
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
+from nn_assets.operations.asof.costs import waiting_estimate
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halt_file import halt_file_found
 from nn_assets.operations.asof.halts import last_halt
@@ -326,6 +327,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:
         end, _, remedy = ends.partition(": ")
         yield Fault(end, remedy)
+    yield from _of_waiting_costs(ledger, strategy.name)
     yield from faults_of_silence(ledger, strategy, in_time=not waiting)
     yield from faults_of_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
@@ -337,6 +339,15 @@ def _of_halt_file(strategy: str) -> Iterator[Fault]:
     if (file := halt_file_found()) is not None:
         again = f'nn-assets control kill-switch ACTIVE --strategy {strategy} --reason "..."'
         yield Fault(file.reason, f"find out who put it there and why, take it away, then {again}", TradingWord.HALTED)
+
+
+def _of_waiting_costs(ledger: Ledger, strategy: str) -> Iterator[Fault]:
+    """That an estimate of costs waits for a person; the model before it stays in force until then."""
+    if (estimate := waiting_estimate(ledger, strategy)) is not None:
+        moved = str(estimate["figures"]["reason"]).partition(":")[0]
+        why = f"the estimate of costs of {pd.Timestamp(estimate['session']).date()} waits for approval ({moved})"
+        remedy = f'nn-assets costs approve --strategy {strategy} --why "..."'
+        yield Fault(f"{why}, and the model before it stays in force", remedy)
 
 
 def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:

@@ -122,6 +122,7 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     keepable = np.where(proven, fraction_of_kelly(np.zeros(1)), 0.0)
     most = name_cap(inputs.adv_usd, max(inputs.equity_usd, 0.0), distance, settings)
     cap = np.where(complete | stays_held, most, 0.0)
+    unsold = _not_worth(gross, _first_dollar(inputs, costs))
     return Proposal(
         direction=side,
         complete=complete,
@@ -130,21 +131,27 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         gross_edge=np.where(usable, gross, 0.0),
         cost=trip(np.minimum(opened, cap)),
         zone=Zone(opened, np.where(stays_held, np.inf, keepable)),
-        stays=Zone(opened, np.where(stays_held | (proven & usable & _not_worth(gross, costs)), np.inf, keepable)),
+        stays=Zone(opened, np.where(stays_held | (proven & usable & unsold), np.inf, keepable)),
         cap=cap,
         horizon_sessions=inputs.horizon_sessions,
         held_on=None if inputs.since_halt is None else stays_held,
     )
 
 
-def _not_worth(gross_edge: FloatArray, costs: CostModel) -> BoolArray:
+def _not_worth(gross_edge: FloatArray, first_dollar: float) -> BoolArray:
     """Step 7: names of which no dollar above Kelly is worth selling, (symbols,).
 
     A dollar sold is worth its edge over the horizon at most, and is weighed against spread and commission: with
     impact, a more volatile name would be kept larger for being dearer to sell. What steps 4 to 6 take off is never
     weighed, nor is leaving a side that the signal has left. An addition has paid its round trip in step 3.
     """
-    return (gross_edge > 0.0) & (gross_edge <= costs.half_spread.value + costs.commission.value)
+    return (gross_edge > 0.0) & (gross_edge <= first_dollar)
+
+
+def _first_dollar(inputs: DecisionInputs, costs: CostModel) -> float:
+    """Spread and commission of step 7: one figure for all names, at their median volatility where it widens spreads."""
+    known = inputs.priced_volatility[np.isfinite(inputs.priced_volatility)]
+    return costs.linear(float(np.median(known)) if costs.spread_volatility is not None and known.size else 0.0)
 
 
 def round_trip(inputs: DecisionInputs, costs: CostModel) -> Callable[[FloatArray], FloatArray]:

@@ -434,12 +434,18 @@ class CostSettings(Section):
     ``funding`` names the series of a perpetual's funding rates: fractions of the notional, positive where longs pay.
     ``borrow_fee_annual_fraction``, left out, follows ``market.asset_class``: 0.003 of an equity, or where none is
     stated, 0 of a perpetual, a future, an index (its future) or a currency; of coins (``crypto``) it has to be stated.
+
+    ``spread_volatility`` widens the half-spread by so many daily volatilities; where it is stated, 0 too, it is fitted
+    on fills with the half-spread. ``maker_fee_bps`` is what an order that rests pays a venue (negative: a rebate), and
+    ``commission_bps`` is then the taker's fee.
     """
 
     half_spread_bps: NonNegative = 4.5
     commission_bps: NonNegative = 1.8
     temporary_impact: NonNegative = 0.15
     permanent_impact: NonNegative = 0.03
+    spread_volatility: WhenSet[NonNegative | None] = None
+    maker_fee_bps: WhenSet[float | None] = None
     maximum_unapproved_change: Fraction = 0.30
     calibration_prior_fills: Count = 200
     calibration_bound_factor: Annotated[float, Field(gt=1.0)] = 3.0
@@ -596,6 +602,7 @@ class OversightSettings(Section):
 
     ``smallest_effect`` is the excess over chance that a verdict looks for (rank IC in panels, AUC above 0.5 on few
     instruments), in place of the one derived from the costs.
+    ``slippage_by_volatility`` tests what the calmest and the most volatile third of the fills cost each by itself too.
     """
 
     drift_window_sessions: Annotated[int, Field(ge=20)] = 60
@@ -609,6 +616,7 @@ class OversightSettings(Section):
     cooldown_sessions: Count = 5
     refresh_cooldown_sessions: WhenSet[Count] = 60  # between two refreshes of drift: a window of new sessions
     slippage_tolerance_fraction: NonNegative = 0.25
+    slippage_by_volatility: WhenSet[bool] = False
     smallest_effect: WhenSet[Annotated[float, Field(gt=0.0, lt=0.5)] | None] = None
 
     @model_validator(mode="after")

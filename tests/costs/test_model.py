@@ -52,3 +52,31 @@ def test_the_model_survives_json_exactly() -> None:
     fitted = replace(MODEL.half_spread, value=5e-4, source="fitted", interval=(4e-4, 7e-4), dated="2017-06-30")
     for model in (MODEL, replace(MODEL, half_spread=fitted)):
         assert CostModel.from_dict(json.loads(json.dumps(model.to_dict()))) == model
+
+
+def test_a_spread_that_widens_with_volatility_costs_its_share_of_it_and_nothing_where_it_is_not_stated() -> None:
+    wide = cost_model_from(CostSettings(spread_volatility=0.02))
+    # 4.5 bps + 0.02 x 200 bps = 8.5 bps
+    assert float(wide.parts(1e6, 1e8, 0.02).half_spread) == pytest.approx(8.5e-4, rel=1e-12)
+    assert wide.linear(0.02) == pytest.approx(10.3e-4, rel=1e-12)
+    assert MODEL.linear(0.02) == MODEL.half_spread.value + MODEL.commission.value
+    assert np.isnan(wide.parts(1e6, 1e8, np.nan).half_spread)
+    assert MODEL.spread_volatility is None
+    assert cost_model_from(CostSettings(spread_volatility=0.0)).spread_volatility is not None
+
+
+def test_what_rests_pays_the_makers_fee_and_what_crosses_the_takers() -> None:
+    venue = cost_model_from(CostSettings(commission_bps=5.0, maker_fee_bps=-1.0))
+    shares = np.array([0.0, 0.25, 1.0])
+    paid = venue.parts(1e6, 1e8, 0.02, maker_share=shares).commission
+    np.testing.assert_allclose(paid, [5e-4, 3.5e-4, -1e-4], rtol=1e-12)
+    taken = venue.parts(1e6, 1e8, 0.02).commission
+    assert float(taken) == venue.commission.value
+    np.testing.assert_array_equal(MODEL.parts(1e6, 1e8, 0.02, maker_share=shares).commission, MODEL.commission.value)
+
+
+def test_a_model_with_every_coefficient_survives_json_and_one_without_is_stored_as_before() -> None:
+    full = cost_model_from(CostSettings(spread_volatility=0.0, maker_fee_bps=1.0))
+    assert CostModel.from_dict(json.loads(json.dumps(full.to_dict()))) == full
+    assert list(MODEL.to_dict()) == ["half_spread", "commission", "temporary_impact", "permanent_impact"]
+    assert list(full.coefficients) == [*MODEL.to_dict(), "spread_volatility", "maker_fee"]

@@ -222,7 +222,7 @@ def test_the_newest_version_without_all_of_its_tables_is_named_at_open(bare_url:
             connection.execute(text(f"DROP VIEW {view}"))
         connection.execute(text(LOST[named]))
     before = inspect(engine).get_table_names()
-    with pytest.raises(LedgerError, match=rf"version 0007 without {named}:.*restore the backup.*nothing was changed"):
+    with pytest.raises(LedgerError, match=rf"version 0008 without {named}:.*restore the backup.*nothing was changed"):
         Ledger(bare_url)
     assert inspect(engine).get_table_names() == before
     engine.dispose()
@@ -258,8 +258,8 @@ def test_a_migration_killed_anywhere_leaves_the_old_schema_and_run_again_complet
         with closing(sqlite3.connect(file)) as connection:
             there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        assert (version, there & NEW) in (("0001", set()), ("0007", NEW)), step
-        old, new = old + (version == "0001"), new + (version == "0007")
+        assert (version, there & NEW) in (("0001", set()), ("0008", NEW)), step
+        old, new = old + (version == "0001"), new + (version == "0008")
         with Ledger(f"sqlite:///{file}") as ledger:
             assert verify(ledger).head == head
             assert verify(ledger).ok
