@@ -20,7 +20,9 @@ from nn_assets.settings import Strategy
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
 _DELISTED = "delisted"
-_BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity"})
+_BY_THE_MARKET = frozenset(
+    {"no_bar", "no_volume", "volume_cap", "no_liquidity", "limit_not_reached", "queue_ahead", "stop_first"}
+)
 _SETTLED = "What was held was settled in cash; no order follows."
 _AS_FILLED = "The book holds what was filled, as the account does; the orders below are sized from there."
 _MAY_DIFFER = "The orders below replace them; compare the positions with the account."

@@ -532,16 +532,37 @@ class ExecutionSettings(Section):
     """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate.
 
     ``broker_settings`` are the broker's own, as it states them; ``paper`` has none.
+
+    ``paper_fills`` says how the paper broker fills orders: ``at_bar``, each crosses the spread at the bar's open or
+    close, whatever its urgency; ``by_urgency``, a passive one rests at the near side of its reference price for the
+    session, a normal one crosses within half the participation cap, an urgent one (``close``) within all of it;
+    ``closing_auction``, each takes part in the closing auction and in nothing else. ``queue_ahead_fraction`` of a
+    session's volume trades at the price of an order that rests before it is its turn; ``closing_auction_fraction`` of
+    it trades in the closing auction.
     """
 
     broker: WhenSet[MemberName] = "paper"
     broker_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     participation_cap_fraction: Fraction = 0.01
+    paper_fills: WhenSet[Literal["at_bar", "by_urgency", "closing_auction"]] = "at_bar"
+    queue_ahead_fraction: WhenSet[Fraction] = 0.01  # as much as an order may be of the volume itself
+    closing_auction_fraction: WhenSet[Fraction] = 0.075  # US stocks, 2018 (Bogousslavsky and Muravyev 2023)
     cost_noise_fraction: NonNegative = 0.25
     seed: int = 11
     maximum_order_usd: Positive = 10_000_000.0
     price_collar_fraction: Fraction = 0.20
     maximum_orders_per_session: Count = 1000
+
+    @model_validator(mode="after")
+    def _nothing_is_stated_that_no_fill_reads(self) -> ExecutionSettings:
+        read_by = {"queue_ahead_fraction": "by_urgency", "closing_auction_fraction": "closing_auction"}
+        for name, paper_fills in read_by.items():
+            changed = getattr(self, name) != type(self).model_fields[name].default
+            if changed and self.paper_fills != paper_fills:
+                raise ValueError(
+                    f"execution.{name} is for execution.paper_fills: {paper_fills}: state both, or neither"
+                )
+        return self
 
 
 class OversightSettings(Section):

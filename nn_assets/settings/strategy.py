@@ -391,6 +391,21 @@ class Strategy(Section):
             raise ValueError("with intraday, daily bars are made of the bars within the session: leave source out")
         return self
 
+    @model_validator(mode="after")
+    def _paper_fills_find_what_they_need(self) -> Strategy:
+        paper_fills = self.execution.paper_fills
+        if paper_fills == "by_urgency" and not isinstance(self.source, UncheckedSource) and self.closes_only:
+            raise ValueError(
+                "execution.paper_fills: by_urgency needs the highs and lows that orders rest against, and a bar is its "
+                "close alone: leave it out"
+            )
+        if paper_fills == "closing_auction" and (self.label.execution != "next_close" or self.decisions is not None):
+            raise ValueError(
+                "execution.paper_fills: closing_auction needs label.execution: next_close and a decision a session: "
+                "there is one such auction a session, at its close"
+            )
+        return self
+
     @property
     def decisions(self) -> DecisionBarsSettings | None:
         """How it decides within the session; None where it decides once a session."""
