@@ -34,6 +34,7 @@ from nn_assets.reports.round_notices import (
     calendar_notices,
     delisting_notices,
     ended_notices,
+    financing_facts,
     funding_facts,
     funding_notices,
     held_on_notices,
@@ -245,6 +246,7 @@ def write_daily_page(
         ],
         plain_facts=[
             *regime,
+            *financing_facts(session_round),
             *funding_facts(strategy, session_round),
             *premium_notices(session_round),
             *volatility_notices(session_round),

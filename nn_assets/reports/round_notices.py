@@ -141,6 +141,20 @@ def delisting_notices(session_round: Round) -> list[str]:
     return [f"{booked}: {paid:+,.2f} USD."]
 
 
+def financing_facts(session_round: Round) -> list[str]:
+    """Say what the session's cash received and paid beside its fills and funding, each part that there was any of."""
+    book, financing = session_round.session_state.book, session_round.financing
+    parts = {
+        "interest on cash": 0.0 if financing is None else financing.cash_interest_usd,
+        "margin interest": 0.0 if financing is None else financing.margin_interest_usd,
+        "borrow fee of shorts": 0.0 if financing is None else financing.borrow_fee_usd,
+        "dividends": book.session_dividends_usd,
+        "cash for fractions of shares": book.session_cash_in_lieu_usd,
+    }
+    told = [f"{name} {value:+,.2f} USD" for name, value in parts.items() if value != 0.0]
+    return [f"Received less paid on this session: {'; '.join(told)}."] if told else []
+
+
 def funding_facts(strategy: Strategy, session_round: Round) -> list[str]:
     """Say what funding a session paid."""
     if strategy.costs.funding is None:

@@ -38,7 +38,7 @@ from nn_assets.oversight.severity import (
     severity,
 )
 from nn_assets.portfolio.actions import book_after_actions, book_after_delistings
-from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breakers
+from nn_assets.portfolio.book import Book, Financing, PortfolioState, empty_book, reset_breakers
 from nn_assets.portfolio.breakers import (
     LOSSES,
     NO_ANSWER,
@@ -150,6 +150,7 @@ class Round:
     ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
     volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
     sent_late: bool = False  # within the session: its orders would have been late, and were not sent
+    financing: Financing | None = None  # what the session's financing was made of
 
     @property
     def signals_on_record(self) -> SessionSignals:
@@ -287,6 +288,7 @@ def play_session(
         ended=filled.ended,
         volatility=facts.volatility,
         sent_late=facts.sent_late,
+        financing=filled.financing,
     )
 
 

@@ -30,7 +30,7 @@ from nn_assets.execution.resting import PASSIVE
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.funding import Funding
-from nn_assets.portfolio.book import Book
+from nn_assets.portfolio.book import Book, Financing
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.fills import FillArrays, joined, no_fills
 from nn_assets.session.market_view import SessionMarket
@@ -45,6 +45,7 @@ class Filled:
     fills: tuple[FillArrays, FillArrays]  # of orders, and of stops: those of late bars first
     loss_beyond_stops_usd: float  # what they lost beyond the stops of the positions they closed
     ended: tuple[EndedOrder, ...]  # orders decided that are without a whole fill
+    financing: Financing  # what the book's financing was made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,8 @@ def fill_session(
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     execution, funding = strategy.label.execution, market.funding
-    book = book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
+    terms, margined = (strategy.costs, cash_rate, sessions_per_year), strategy.market.margined
+    financing, book = book.financing(*terms, margined=margined), book.opened(*terms, margined=margined)
     sent = still_sent(orders, book, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
@@ -139,7 +141,7 @@ def fill_session(
         stopped_usd, owed = _stopped_within(resting, book, bar, funding)
         book = book.funded(funding.until_close, funding.assumed)
         book = book.funded(owed, funding.assumed, position_usd=stopped_usd)
-    return Filled(book, (ordered, joined(late, stopped)), beyond, ended)
+    return Filled(book, (ordered, joined(late, stopped)), beyond, ended, financing)
 
 
 def _late_stops(stops: _Stops | None, book: Book, market: SessionMarket) -> tuple[Book, FillArrays, float]:
