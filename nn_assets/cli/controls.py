@@ -21,12 +21,19 @@ from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
 
-def _demand_reason(kind: str, reason: str) -> None:
+def demand_reason(kind: str, reason: str, option: str = "--reason") -> None:
+    """Refuse what a person sets without saying why.
+
+    Raises
+    ------
+    ControlError
+        The reason is empty.
+    """
     if not reason.strip():
         raise ControlError(
             expected="a reason",
             found="none",
-            remedy="say why with --reason; it is kept in the ledger",
+            remedy=f"say why with {option}; it is kept in the ledger",
             rule=kind,
         )
 
@@ -34,10 +41,24 @@ def _demand_reason(kind: str, reason: str) -> None:
 def _record(
     ledger: Ledger, strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
 ) -> None:
+    row = control_row(strategy, kind, state, who, reason, details)
+    ledger.append("controls", [row], run_id=f"control:{row['control_id']}", strategy=strategy)
+
+
+def control_row(
+    strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A row of ``controls``: what a person set now."""
     moment = now_utc()
     identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
-    row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": details or {}}
-    ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
+    return {
+        "control_id": identity,
+        "kind": kind,
+        "state": state,
+        "who": who,
+        "reason": reason,
+        "details": details or {},
+    }
 
 
 def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> dict[str, Any]:
@@ -64,7 +85,7 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
             "ACTIVE: trades",
             rule=KILL_SWITCH,
         )
-    _demand_reason(KILL_SWITCH, reason)
+    demand_reason(KILL_SWITCH, reason)
     if strategy is not None:
         (first, *others) = named = require_named(strategy)
         _record_switches(named, state, who, reason)
@@ -121,7 +142,7 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
     ControlError
         No reason is given, nothing is latched, a kind is not, or several are and none is named.
     """
-    _demand_reason(BREAKER_RESET, reason)
+    demand_reason(BREAKER_RESET, reason)
     require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
         states = stores.ledger.latest("portfolio_states", strategy)
@@ -164,7 +185,7 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
     ControlError
         No alarm is unreleased, or no reason is given.
     """
-    _demand_reason(LEAK_RELEASE, reason)
+    demand_reason(LEAK_RELEASE, reason)
     require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
         open_alarms = unreleased_alarms(stores.ledger, strategy)
@@ -202,7 +223,7 @@ def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:
     ControlError
         No reason is given, or the time stated is no time, or not the clock's.
     """
-    _demand_reason(CLOCK, reason)
+    demand_reason(CLOCK, reason)
     try:
         moment = pd.Timestamp(now)
         moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")

@@ -192,7 +192,9 @@ ORDERS = Contract(
     status=text("what the gate said", "accepted", "denied"),
     reason_code=text("why it was denied", nullable=True),
 )
-FILLS = Contract("fills", "portfolio", "A fill, of the paper broker or imported.", "fill_id", exported="fills").of(
+FILLS = Contract(
+    "fills", "portfolio", "A fill, of the paper broker, of a venue or imported.", "fill_id", exported="fills"
+).of(
     fill_id=text("the fill's own name"),
     client_order_id=text("the order that it fills; empty where the file names none"),
     **_AT,
@@ -202,9 +204,15 @@ FILLS = Contract("fills", "portfolio", "A fill, of the paper broker or imported.
     half_spread_usd=number("USD", "what half the spread cost", nullable=True),
     commission_usd=number("USD", "the commission", nullable=True),
     impact_usd=number("USD", "what moving the price cost", nullable=True),
-    source=text("who says so", "paper", "imported"),
+    source=text("who says so", "paper", "imported", "venue"),
     **_KNOWN,
+    filled_at=replace(moment("when it was filled, where that is stated", nullable=True), since="0008"),
+    later_mid_price=replace(
+        positive(_SHARE, "the mid 30 to 60 minutes after the fill, where that is stated", nullable=True), since="0008"
+    ),
 )
+STATED_LATER = ("filled_at", "later_mid_price")
+"""Columns of fills that only a file or a venue states; the paper broker's fills have none of them."""
 PORTFOLIO_STATES = Contract(
     "portfolio_states", "portfolio", "The book at a session's close.", "session", exported="portfolio"
 ).of(
@@ -421,6 +429,82 @@ OUTCOMES = Contract(
     **_DETAILS,
 )
 
+# --- accounts at venues ------------------------------------------------------------------------------
+
+ACCOUNT_ORDERS = Contract(
+    "account_orders",
+    "operations",
+    "An order of an account, committed before it is sent: the orders of its books, netted. `strategy` is the account.",
+    "client_order_id",
+    exported="account_orders",
+    since="0007",
+).of(
+    client_order_id=text("the order's own name at the venue: the same orders of books give the same"),
+    session=day("the session that it is for; of a stop the one from which on it rests"),
+    **_SYMBOL,
+    quantity=number("shares", "how many, negative where sold; 0 where the books' orders cancel each other out"),
+    kind=text("when it fills", "at_open", "at_close", "market", "limit", "stop"),
+    price=positive(_SHARE, "of a limit or a stop", nullable=True),
+    reference_price=positive(_SHARE, "the close that its books decided on", nullable=True),
+    allotment=record("the orders of books that it stands for: book, client_order_id, quantity"),
+)
+ORDER_EVENTS = Contract(
+    "order_events",
+    "operations",
+    "What became of an order of an account. `strategy` is the account.",
+    "event_id",
+    exported="order_events",
+    since="0007",
+).of(
+    event_id=text("the event's own name: the same event gives the same"),
+    client_order_id=text("the order"),
+    **_SESSION,
+    event=text(
+        "what became of it",
+        *("sending", "taken", "refused", "unsure", "unknown", "withdrawn", "cancel_asked", "ended"),
+    ),
+    reason=text("why, or in which way it ended", nullable=True),
+    **_DETAILS,
+)
+ACCOUNT_FILLS = Contract(
+    "account_fills",
+    "operations",
+    "A fill as the venue says it, with what each book gets of it. `strategy` is the account.",
+    "fill_id",
+    exported="account_fills",
+    since="0007",
+).of(
+    fill_id=text("the venue's own name of it"),
+    client_order_id=text("the order that it fills; empty where the venue names none"),
+    session=day("the session on which it was filled"),
+    **_SYMBOL,
+    quantity=number("shares", "how many, negative where sold"),
+    price=number(_SHARE, "what was paid, commission not"),
+    commission_usd=number("USD", "the commission; missing where the venue does not say", nullable=True),
+    filled_at=moment("when it was filled"),
+    state=text("whether books were given it", "allotted", "held_back"),
+    reason=text("why it was held back", nullable=True),
+    allotment=record("what each book gets: book, client_order_id, quantity, commission_usd, is_stop"),
+)
+RECONCILIATIONS = Contract(
+    "reconciliations",
+    "operations",
+    "Whether an account agrees with its books; the last one holds. `strategy` is the account.",
+    "reconciliation_id",
+    exported="reconciliations",
+    since="0007",
+).of(
+    reconciliation_id=text("its own name"),
+    session=day("the last session that was over"),
+    state=text("agreed, differs, or accepted by a person", "agreed", "differs", "accepted"),
+    who=text("who accepted what the venue says", nullable=True),
+    reason=text("why", nullable=True),
+    differences=record("what differs: kind, symbol, what the books have, what the venue has"),
+    **_DETAILS,
+)
+ACCOUNTS = (ACCOUNT_ORDERS, ORDER_EVENTS, ACCOUNT_FILLS, RECONCILIATIONS)
+"""What the driver of an account at a venue puts on record, under the name of the account."""
+
 ROUNDS = (
     *(DECISIONS, SIGNALS, TARGET_POSITIONS, POSITION_STEPS, TRACES, ORDERS, PORTFOLIO_STATES, HOLDINGS, DRIFT),
     TRADING_STATES,
@@ -431,5 +515,5 @@ ACTS = (
 )
 """What persons, studies and trainings put on record: it does not grow with every session. A row that a round no longer
 finds decides by its absence, so that these are held against the chain before each."""
-LEDGER = (*ROUNDS, FILLS, *ACTS, PUBLICATIONS, VERIFICATIONS, OUTCOMES)
+LEDGER = (*ROUNDS, FILLS, *ACTS, PUBLICATIONS, VERIFICATIONS, OUTCOMES, *ACCOUNTS)
 """Every table whose rows the chain seals, in the order in which they are listed."""

@@ -1,15 +1,15 @@
 """Coefficients of the cost model from fills: proposed, shrunk, bounded, and never put in force here.
 
-With quotes: commission from the statements, half-spread from side x (fill - mid), and the temporary
-coefficient alone by a non-negative robust regression, because half-spread and permanent impact are
-collinear in turnover. Without quotes only the total shortfall against the reference price is fitted,
-through the temporary coefficient; spread and permanent impact stay prior, marked not identified.
+With quotes: commission from the statements, half-spread from side x (fill - mid), permanent impact from the mid
+30 to 60 minutes later, and the temporary coefficient alone by a non-negative robust regression, because half-spread
+and permanent impact are collinear in turnover. Without quotes only the total shortfall against the reference price is
+fitted, through the temporary coefficient; spread and permanent impact stay prior, marked not identified.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.contracts.frames import FillRows
-from nn_assets.costs.model import COEFFICIENTS, Coefficient, CostModel
+from nn_assets.costs.model import Coefficient, CostModel
 from nn_assets.errors import SchemaError
 from nn_assets.measures import NORMAL_MAD
 from nn_assets.settings import CostSettings
@@ -32,6 +32,7 @@ ESTIMATION_COLUMNS = (
     "commission_usd",
     "impact_usd",
     "source",
+    "later_mid_price",
     "reference_price",
     "adv_usd",
     "daily_volatility",
@@ -53,8 +54,9 @@ _INTERVAL_ERRORS = 3.92  # standard errors that a 95% interval spans
 class Estimate:
     """What the fills say of one coefficient, before shrinking; ``None`` values: not identified.
 
-    ``interval`` is the 95% interval: sampling error, and for the temporary coefficient also what a
-    permanent impact of anything between nothing and the prior times the bound factor would move it by.
+    ``interval`` is the 95% interval: sampling error, and for the temporary coefficient also what the
+    permanent impact taken off it may be wrong by: anything within its own interval where fills identify it,
+    else anything between nothing and the prior times the bound factor.
     """
 
     raw: float | None
@@ -64,19 +66,13 @@ class Estimate:
     fills: int
     note: str
 
-    @property
-    def relative_change(self) -> float:
-        """Proposed over prior, less one; 0 where both are zero, infinite from a prior of zero."""
-        if self.proposed == self.prior:
-            return 0.0
-        return self.proposed / self.prior - 1.0 if self.prior else float("inf")
-
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """A proposal. ``model`` is the one to put in force when ``status`` is ``in_force``, else the prior.
+    """A proposal. ``model`` is the one to put in force when ``status`` is ``in_force``, else the one that is.
 
-    ``proposed`` is what the fills would have it be; with ``awaiting_approval`` a person decides.
+    ``proposed`` is what the fills would have it be; with ``awaiting_approval`` a person decides. ``changes`` are
+    relative, from the model in force.
     """
 
     status: Status
@@ -86,28 +82,39 @@ class CostEstimate:
     fills: int
     recovered: bool | None
     reason: str
+    changes: dict[str, float] = field(default_factory=dict)
 
 
 def estimate_costs(
-    fills: FillRows, prior: CostModel, settings: CostSettings, *, dated: str, seed: int = 0
+    fills: FillRows,
+    prior: CostModel,
+    settings: CostSettings,
+    *,
+    dated: str,
+    seed: int = 0,
+    in_force: CostModel | None = None,
 ) -> CostEstimate:
     """Propose coefficients from fills.
 
     Imported fills decide where there are any; paper fills alone make a self-test, which changes
     nothing. Each estimate is shrunk towards the prior by n / (n + prior fills), and bounded to
-    within the bound factor of it; a change above ``maximum_unapproved_change`` waits for approval.
+    within the bound factor of it. One whose interval is as wide as its bounds is not identified, and stays
+    prior. A change from the model in force above ``maximum_unapproved_change`` waits for approval.
 
     Parameters
     ----------
     fills : DataFrame
-        Columns :data:`ESTIMATION_COLUMNS`. NaN in mid_price: no quote at that fill; NaN in
-        commission_usd: no statement. Rows without volatility, ADV or price are left out.
+        Columns :data:`ESTIMATION_COLUMNS`. NaN in mid_price: no quote at that fill; in later_mid_price:
+        none 30 to 60 minutes after it; in commission_usd: no statement. Rows without volatility, ADV or
+        price are left out.
     prior : CostModel
-        What the estimates are shrunk to and compared with: the settings' own model, so that nothing creeps.
+        What the estimates are shrunk to and bounded by: the settings' own model, so that nothing creeps.
     dated : str
         ISO date put on what is fitted.
     seed : int
         Of the bootstrap by session.
+    in_force : CostModel, optional
+        What the proposal is compared with, and what stays without approval; the prior where left out.
 
     Raises
     ------
@@ -121,27 +128,50 @@ def estimate_costs(
             found=f"no {', '.join(missing)}",
             remedy="join the fills with the targets and the liquidity they were decided on",
         )
-    real = fills[fills["source"] == "imported"]
+    holds = prior if in_force is None else in_force
+    real = fills[fills["source"] != "paper"]
     paper = real.empty
     used = _usable(fills if paper else real)
     if len(used) < _MINIMUM_FILLS:
         reason = f"{len(used)} usable fills, {_MINIMUM_FILLS} are needed"
-        return CostEstimate("too_few_fills", prior, prior, {}, len(used), None, reason)
+        return CostEstimate("too_few_fills", holds, holds, {}, len(used), None, reason)
     estimates = _estimates(used, prior, settings, np.random.default_rng(seed))
     proposed = _proposed(prior, estimates, dated)
     if paper:
         recovered = all(_recovers(estimate) for estimate in estimates.values())
         note = "paper fills test the job and change nothing"
-        return CostEstimate("self_test", prior, proposed, estimates, len(used), recovered, note)
-    moved = {name: estimate.relative_change for name, estimate in estimates.items()}
+        return CostEstimate("self_test", holds, proposed, estimates, len(used), recovered, note)
+    moved = relative_changes(proposed, holds, float(used["daily_volatility"].median()))
     large = {name: change for name, change in moved.items() if abs(change) > settings.maximum_unapproved_change}
     if large:
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
         limit = f"{settings.maximum_unapproved_change:.0%}"
-        note = f"{listed}: above {limit}, waits for approval: to accept it, state it under costs in the strategy file"
-        return CostEstimate("awaiting_approval", prior, proposed, estimates, len(used), None, note)
+        note = f"{listed}: above {limit} of the model in force, waits for approval: nn-assets costs approve"
+        return CostEstimate("awaiting_approval", holds, proposed, estimates, len(used), None, note, moved)
     note = ", ".join(f"{name} {change:+.1%}" for name, change in moved.items())
-    return CostEstimate("in_force", proposed, proposed, estimates, len(used), None, note)
+    return CostEstimate("in_force", proposed, proposed, estimates, len(used), None, note, moved)
+
+
+def relative_changes(proposed: CostModel, in_force: CostModel, daily_volatility: float) -> dict[str, float]:
+    """Each coefficient of a proposal over that in force, less one; infinite from zero.
+
+    The half-spread counts with what volatility widens it by, at ``daily_volatility``: neither of the two alone is
+    what is paid.
+    """
+
+    def values(model: CostModel) -> dict[str, float]:
+        named = {name: coefficient.value for name, coefficient in model.coefficients.items()}
+        named["half_spread"] += named.pop("spread_volatility", 0.0) * daily_volatility
+        return named
+
+    before = values(in_force)
+    return {name: _relative(value, before.get(name, 0.0)) for name, value in values(proposed).items()}
+
+
+def _relative(after: float, before: float) -> float:
+    if after == before:
+        return 0.0
+    return after / before - 1.0 if before else float("inf")
 
 
 def _recovers(estimate: Estimate) -> bool:
@@ -165,38 +195,86 @@ def _estimates(
     fills: pd.DataFrame, prior: CostModel, settings: CostSettings, generator: np.random.Generator
 ) -> dict[str, Estimate]:
     columns = {name: fills[name].to_numpy(dtype=np.float64) for name in ESTIMATION_COLUMNS if name in _NUMERIC}
-    side, price = np.sign(columns["quantity"]), columns["price"]
+    side, price, mid = np.sign(columns["quantity"]), columns["price"], columns["mid_price"]
     value = np.abs(columns["quantity"]) * price
     sigma = columns["daily_volatility"]
     share = value / columns["adv_usd"]
-    quoted = np.isfinite(columns["mid_price"])
+    quoted = np.isfinite(mid)
     impacted = quoted & np.isfinite(columns["impact_usd"])  # a broker's file states a mid, seldom an impact
     _, days = np.unique(fills["session"].to_numpy(), return_inverse=True)
-    reported, referenced = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"])
+    rested = (fills["source"] == "paper").to_numpy() & np.isnan(columns["impact_usd"])  # at its limit: it moved nothing
+    reported, referenced = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"]) & ~rested
     # Over sigma, a shortfall's noise is even, and its slope on sqrt(x) is a.
-    ones, root, lasting = np.ones_like(value), np.sqrt(share), prior.permanent_impact.value * share
-    parts: dict[str, _Part] = {}
+    ones, root = np.ones_like(value), np.sqrt(share)
+    factor = settings.calibration_bound_factor
 
-    def put(name: str, rows: BoolArray, source: str, observed: FloatArray, *terms: FloatArray) -> None:
-        held = lasting[rows] if name == "temporary_impact" else np.zeros(int(rows.sum()))
-        parts[name] = _Part(source, observed[rows] - held, np.column_stack(terms)[rows], days[rows], held)
+    def part(name: str, rows: BoolArray, source: str, observed: FloatArray, *terms: FloatArray) -> Estimate:
+        regression = _Part(source, observed[rows], np.column_stack(terms)[rows], days[rows])
+        return _estimate(getattr(prior, name).value, regression, settings, generator)
 
-    put("commission", reported, "statements", columns["commission_usd"] / value, ones)
+    estimates: dict[str, Estimate] = {}
     if quoted.sum() >= _MINIMUM_FILLS:
-        half = side * (price - columns["mid_price"]) / columns["mid_price"]
-        put("half_spread", quoted, "side x (fill - mid)", half, ones)
+        half = side * (price - mid) / mid
+        estimates |= _of_spread(half[quoted], sigma[quoted], days[quoted], prior, settings, generator)
+    if prior.maker_fee is None:  # else what a statement says is of either, and which of them rested is not on record
+        estimates["commission"] = part("commission", reported, "statements", columns["commission_usd"] / value, ones)
+
+    arrival = np.where(
+        impacted, mid - side * columns["impact_usd"] / np.abs(columns["quantity"]), columns["reference_price"]
+    )
+    settled = quoted & np.isfinite(columns["later_mid_price"])
+    lasting = settled & np.isfinite(arrival)
+    if lasting.sum() >= _MINIMUM_FILLS:
+        # What fills foresee moves the later mid too: the same of every size, so that a constant takes it.
+        moved = side * (columns["later_mid_price"] / arrival - 1.0) / sigma
+        estimates["permanent_impact"] = part(
+            "permanent_impact", lasting, "side x (later mid - arrival)", moved, share, ones
+        )
+
+    permanent = _Held.of(prior.permanent_impact.value, factor, estimates.get("permanent_impact"))
+    terms: tuple[FloatArray, ...] = (root,)
     if impacted.sum() >= _MINIMUM_FILLS:
-        put("temporary_impact", impacted, "impact less permanent", columns["impact_usd"] / (value * sigma), root)
+        rows, source, moved = impacted, "impact less permanent", columns["impact_usd"] / (value * sigma)
+    elif settled.sum() >= _MINIMUM_FILLS:
+        rows, source, moved = (
+            settled,
+            "side x (mid - later mid)",
+            side * (mid / columns["later_mid_price"] - 1.0) / sigma,
+        )
+        permanent = _Held(0.0, 0.0, 0.0)
     elif (quoted & referenced).sum() >= _MINIMUM_FILLS:
-        moved = side * (columns["mid_price"] / columns["reference_price"] - 1.0)
-        put("temporary_impact", quoted & referenced, "side x (mid - reference) less permanent", moved / sigma, root)
+        rows, source = quoted & referenced, "side x (mid - reference) less permanent"
+        moved = side * (mid / columns["reference_price"] - 1.0) / sigma
     else:
-        total = side * (price / columns["reference_price"] - 1.0)
-        put("temporary_impact", referenced, "total shortfall less what no size moves", total / sigma, root, 1.0 / sigma)
-    return {name: _estimate(getattr(prior, name).value, parts.get(name), settings, generator) for name in COEFFICIENTS}
+        rows, source = referenced, "total shortfall less what no size moves"
+        moved, terms = side * (price / columns["reference_price"] - 1.0) / sigma, (root, 1.0 / sigma)
+    held = (permanent.value * share)[rows]
+    regression = _Part(
+        source, moved[rows] - held, np.column_stack(terms)[rows], days[rows], held, share[rows], permanent
+    )
+    estimates["temporary_impact"] = _estimate(prior.temporary_impact.value, regression, settings, generator)
+    none = {name: _not_identified(one.value, 0) for name, one in prior.coefficients.items()}
+    return {name: estimates.get(name, estimate) for name, estimate in none.items()}
 
 
 _NUMERIC = frozenset(ESTIMATION_COLUMNS) - {"session", "source"}
+
+
+class _Held(NamedTuple):
+    """The permanent coefficient that is taken off what the temporary one is fitted to, and what it may be instead."""
+
+    value: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, prior: float, factor: float, fitted: Estimate | None) -> Self:
+        if fitted is None or fitted.raw is None or fitted.interval is None:
+            return cls(prior, 0.0, prior * factor)
+        return cls(fitted.raw, *fitted.interval)
+
+
+_NOTHING_HELD = _Held(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,24 +285,92 @@ class _Part:
     observed: FloatArray  # (fills,)
     terms: FloatArray  # (fills, terms)
     days: npt.NDArray[np.int64]  # (fills,)
-    held: FloatArray  # (fills,), permanent impact as the prior has it, already taken off ``observed``
+    held: FloatArray | None = None  # (fills,), permanent impact already taken off ``observed``
+    share: FloatArray | None = None  # (fills,), of ADV
+    permanent: _Held = _NOTHING_HELD
+    span: float | None = None  # width of an interval that tells nothing; None: that of the bounds
 
 
-def _estimate(prior: float, part: _Part | None, settings: CostSettings, generator: np.random.Generator) -> Estimate:
-    count = 0 if part is None else len(part.observed)
-    if part is None or count < _MINIMUM_FILLS or len(np.unique(part.days)) < _MINIMUM_SESSIONS:
-        return Estimate(None, None, prior, prior, count, "not identified")
+def _not_identified(prior: float, count: int, why: str = "") -> Estimate:
+    return Estimate(None, None, prior, prior, count, f"not identified{why}")
+
+
+def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.random.Generator) -> Estimate:
+    count = len(part.observed)
+    if count < _MINIMUM_FILLS or len(np.unique(part.days)) < _MINIMUM_SESSIONS:
+        return _not_identified(prior, count)
     if not _is_identifiable(part.terms):
-        return Estimate(None, None, prior, prior, count, "not identified: every fill of one size and volatility")
+        return _not_identified(prior, count, ": every fill of one size and volatility")
     raw, weights = _robust_slope(part.observed, part.terms)
     half = _half_width(part, weights, generator)
     factor = settings.calibration_bound_factor
-    held = _weighted_slope(part.held, part.terms, weights)
-    interval = (max(0.0, raw - half - (factor - 1.0) * held), max(0.0, raw + half + held))
+    below, above = _held_range(part, weights, factor)
+    low, high = raw - half - below, raw + half + above
+    span = prior * (factor - 1.0 / factor) if part.span is None else part.span
+    outside = prior > 0.0 and (low > prior * factor or high < prior / factor)
+    if span > 0.0 and high - low > span and not outside:
+        return _not_identified(prior, count, f": the fills leave it anywhere from {max(low, 0.0):.3g} to {high:.3g}")
+    interval = (max(0.0, low), max(0.0, high))
     raw = max(raw, 0.0)
     shrunk = prior + count / (count + settings.calibration_prior_fills) * (raw - prior)
     proposed = min(max(shrunk, prior / factor), prior * factor) if prior else shrunk
     return Estimate(raw, interval, proposed, prior, count, part.source)
+
+
+def _held_range(part: _Part, weights: FloatArray, factor: float) -> tuple[float, float]:
+    """By how much the slope may lie below and above, for the permanent impact that was taken off."""
+    if part.held is None or part.share is None:
+        return 0.0, 0.0
+    held = part.permanent
+    if held.least == 0.0 and held.most == held.value * factor:
+        slope = _weighted_slope(part.held, part.terms, weights)
+        return (factor - 1.0) * slope, slope
+    slope = _weighted_slope(part.share, part.terms, weights)
+    return (held.most - held.value) * slope, (held.value - held.least) * slope
+
+
+def _of_spread(
+    half: FloatArray,
+    sigma: FloatArray,
+    days: npt.NDArray[np.int64],
+    prior: CostModel,
+    settings: CostSettings,
+    generator: np.random.Generator,
+) -> dict[str, Estimate]:
+    """The half-spread, and what volatility widens it by where the model has that; arrays (fills,).
+
+    Neither is negative: where one would be, the other is fitted without it. Together they stay within the bounds of
+    the half-spread, at the fills' median volatility.
+    """
+    source, still, ones = "side x (fill - mid)", prior.half_spread.value, np.ones_like(half)
+
+    def fitted(observed: FloatArray, before: float, *terms: FloatArray, span: float | None = None) -> Estimate:
+        part = _Part(source, observed, np.column_stack(terms), days, span=span)
+        return _estimate(before, part, settings, generator)
+
+    if prior.spread_volatility is None:
+        return {"half_spread": fitted(half, still, ones)}
+    widening, median, factor = prior.spread_volatility.value, float(np.median(sigma)), settings.calibration_bound_factor
+    expected = still + widening * median
+    span = expected * (factor - 1.0 / factor)
+    slope = fitted(half, widening, sigma, ones, span=span / median)
+    if slope.raw is None:
+        return {"half_spread": fitted(half - widening * sigma, still, ones), "spread_volatility": slope}
+    level = fitted(half, still, ones, sigma, span=span)
+    if slope.raw == 0.0:
+        level = fitted(half, still, ones)
+    elif level.raw == 0.0:
+        slope = fitted(half, widening, sigma, span=span / median)
+    if level.raw is None or slope.raw is None:
+        return {"half_spread": level, "spread_volatility": slope}
+    weight = len(half) / (len(half) + settings.calibration_prior_fills)
+    values = [still + weight * (level.raw - still), widening + weight * (slope.raw - widening)]
+    total = values[0] + values[1] * median
+    scale = min(max(total, expected / factor), expected * factor) / total if total and expected else 1.0
+    return {
+        "half_spread": replace(level, proposed=values[0] * scale),
+        "spread_volatility": replace(slope, proposed=values[1] * scale),
+    }
 
 
 def _is_identifiable(terms: FloatArray) -> bool:
@@ -280,11 +426,10 @@ def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator
 
 
 def _proposed(prior: CostModel, estimates: dict[str, Estimate], dated: str) -> CostModel:
-    def renewed(name: str) -> Coefficient:
-        before: Coefficient = getattr(prior, name)
+    def renewed(name: str, before: Coefficient) -> Coefficient:
         estimate = estimates[name]
         if estimate.raw is None:
             return before
         return replace(before, value=estimate.proposed, source="fitted", interval=estimate.interval, dated=dated)
 
-    return CostModel(**{name: renewed(name) for name in COEFFICIENTS})
+    return CostModel(**{name: renewed(name, before) for name, before in prior.coefficients.items()})

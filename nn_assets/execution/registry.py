@@ -14,6 +14,7 @@ from nn_assets.errors import PluginError, SettingsError
 from nn_assets.execution.broker import Account, Bar, Broker, Liquidity, OpenBroker
 from nn_assets.execution.orders import Orders, joined_orders
 from nn_assets.execution.paper import PaperBroker
+from nn_assets.execution.venues import VENUES, venue_of
 from nn_assets.plugins import Registry, place_of
 from nn_assets.portfolio.book import empty_book
 from nn_assets.portfolio.fills import FillArrays
@@ -47,7 +48,10 @@ def register_broker(name: str, *, settings: type[Section] | None = None) -> Call
 
 
 def broker_of(name: str, settings: Mapping[str, Any] = MappingProxyType({})) -> OpenBroker:
-    """What opens the broker of a name, with what ``execution.broker_settings`` say.
+    """What opens the broker of a name, with what ``execution.broker_settings`` say; of a venue's the paper broker.
+
+    What a strategy of a venue did is given to its rounds (``execution/recorded.py``); what it would have done is
+    filled on paper.
 
     Raises
     ------
@@ -55,6 +59,9 @@ def broker_of(name: str, settings: Mapping[str, Any] = MappingProxyType({})) -> 
         There is none, or a key or value is not as its settings say.
     """
     member, key = f"the broker {name}", "execution.broker_settings"
+    if name in VENUES:
+        venue_of(name, settings)
+        return PaperBroker
     return BROKERS.require(name, "execution.broker").filled(settings, member=member, key=key)
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.estimation import CostEstimate, estimate_costs
-from nn_assets.costs.model import cost_model_from
+from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.history import History
 from nn_assets.store.values import hash_of
 
@@ -21,12 +22,13 @@ def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
     """
     strategy, session = history.strategy, history.last_session
     # Always the settings' own: a prior that moved with each run would creep past every bound.
-    prior = cost_model_from(strategy.costs)
-    fills = _with_liquidity(history, history.stores.ledger.read("fills", strategy.name))
-    result = estimate_costs(fills, prior, strategy.costs, dated=str(session.date()))
+    prior, ledger = cost_model_from(strategy.costs), history.stores.ledger
+    in_force = cost_model(ledger, strategy, costs_in_force(ledger, strategy.name).newest)
+    fills = _with_liquidity(history, ledger.read("fills", strategy.name))
+    result = estimate_costs(fills, prior, strategy.costs, dated=str(session.date()), in_force=in_force)
     record = {
         "session": session,
-        "source": "imported" if (fills["source"] == "imported").any() else "paper",
+        "source": "imported" if (fills["source"] != "paper").any() else "paper",
         "in_force": result.status == "in_force",
         "coefficients": result.model.to_dict(),
         "figures": {
@@ -35,25 +37,42 @@ def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
             "fills": result.fills,
             "recovered": result.recovered,
             "proposed": result.proposed.to_dict(),
+            "found": {name: estimate.note for name, estimate in result.estimates.items()},
         },
     }
-    identity = hash_of(record)[:16]
-    history.stores.ledger.append(
-        "cost_models", [{"cost_model_id": identity, **record}], run_id=run_id, strategy=strategy.name
-    )
+    ledger.append("cost_models", [with_identity(record)], run_id=run_id, strategy=strategy.name)
     return result
+
+
+def with_identity(record: dict[str, Any]) -> dict[str, Any]:
+    """A row of ``cost_models`` under the name that its content gives it."""
+    return {"cost_model_id": hash_of(record)[:16], **record}
+
+
+def coefficient_rows(model: CostModel) -> list[dict[str, Any]]:
+    """Each coefficient of a model with its value, unit, source, 95% interval and date, a row each."""
+    return [{"coefficient": name, **vars(one)} for name, one in model.coefficients.items()]
 
 
 def costs_metadata(result: CostEstimate) -> dict[str, Any]:
     """What an operator sees of an estimate, by name."""
+    proposed = result.proposed.coefficients
     rows = [
-        (name, getattr(result.model, name).value, getattr(result.proposed, name).value) for name in vars(result.model)
+        {
+            "coefficient": name,
+            "kept": kept.value,
+            "proposed": proposed[name].value if name in proposed else None,
+            "found": result.estimates[name].note if name in result.estimates else "",
+            "unit": kept.unit,
+            "interval": None if (interval := proposed.get(name, kept).interval) is None else str(interval),
+        }
+        for name, kept in result.model.coefficients.items()
     ]
     return {
         "status": result.status,
         "reason": result.reason,
         "fills": result.fills,
-        "coefficients": pd.DataFrame(rows, columns=["coefficient", "kept", "proposed"]),
+        "coefficients": pd.DataFrame(rows),
     }
 
 

@@ -12,6 +12,7 @@ from pydantic import create_model
 from nn_assets.errors import CodeError, PluginError, SettingsError, did_you_mean
 from nn_assets.estimators import roots_of_members
 from nn_assets.execution.registry import BROKERS, broker_of, require_sound_broker
+from nn_assets.execution.venues import VENUES
 from nn_assets.features.catalogue import (
     CATALOGUE,
     PATTERNS,
@@ -35,6 +36,7 @@ from nn_assets.settings.sections import (
     COMPUTES_OF_ITS_OWN,
     KEYS_OF_NETWORKS,
     NETWORKS_OF_ITS_OWN,
+    VENUES_OF_ITS_OWN,
 )
 from nn_assets.versions import Root, version_of
 
@@ -67,7 +69,12 @@ def prepare(strategy: Strategy) -> None:
         _once((entry.compute, name), partial(require_sound_feature, entry))
     offered = CATALOGUE.offered(tops)
     faults = (
-        _missing("broker", "execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
+        _missing(
+            "broker",
+            "execution.broker",
+            (strategy.execution.broker,),
+            (*BROKERS.offered(tops), *VENUES.offered(tops)),
+        ),
         _unknown_feature(strategy, offered),
         _without_series(strategy),
         _without_market(strategy),
@@ -113,7 +120,7 @@ def fault_of_own_settings(strategy: Strategy) -> SettingsError | None:
     try:
         if strategy.label.kind in LABELS.own:
             _require_settings_of_label(strategy.label)
-        if execution.broker in BROKERS_OF_ITS_OWN:
+        if execution.broker in (*BROKERS_OF_ITS_OWN, *VENUES_OF_ITS_OWN):
             broker_of(execution.broker, execution.broker_settings)
         if learning.network in NETWORKS_OF_ITS_OWN:
             fields: dict[str, Any] = dict.fromkeys(KEYS_OF_NETWORKS.get(learning.network, ()), (Any, None))
@@ -325,8 +332,10 @@ def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
 
 
 def broker_roots(name: str) -> tuple[Root, ...]:
-    """What the version of a fill covers: the package's own broker, and another one that is named."""
+    """What the version of a fill covers: the package's own broker, another one that is named, or what takes fills."""
     own = "nn_assets.execution.registry:BROKERS"
+    if name in VENUES:
+        return (own, "nn_assets.execution.recorded:RecordedBroker")
     return (own,) if name in BROKERS_OF_ITS_OWN else (own, *BROKERS.require(name, "execution.broker").roots)
 
 

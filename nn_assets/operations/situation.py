@@ -15,6 +15,7 @@ from nn_assets.market.calendar.sessions import calendar_end_warning, next_sessio
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
+from nn_assets.operations.asof.costs import waiting_estimate
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
@@ -308,10 +309,20 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:
         end, _, remedy = ends.partition(": ")
         yield Fault(end, remedy)
+    yield from _of_waiting_costs(ledger, strategy.name)
     yield from faults_of_silence(ledger, strategy, in_time=not waiting)
     yield from faults_of_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
+
+
+def _of_waiting_costs(ledger: Ledger, strategy: str) -> Iterator[Fault]:
+    """That an estimate of costs waits for a person; the model before it stays in force until then."""
+    if (estimate := waiting_estimate(ledger, strategy)) is not None:
+        moved = str(estimate["figures"]["reason"]).partition(":")[0]
+        why = f"the estimate of costs of {pd.Timestamp(estimate['session']).date()} waits for approval ({moved})"
+        remedy = f'nn-assets costs approve --strategy {strategy} --why "..."'
+        yield Fault(f"{why}, and the model before it stays in force", remedy)
 
 
 def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:

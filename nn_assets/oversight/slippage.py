@@ -1,8 +1,12 @@
-"""Whether trading costs more than the cost model says, by a test that knows its sample size."""
+"""Whether trading costs more than the cost model says, by a test that knows its sample size; and where it does.
+
+A model fitted on calm markets may hold on average and fail where volatility is high. So the calmest and the most
+volatile third of the fills are tested each by itself too, the level shared among the thirds.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
@@ -27,6 +31,8 @@ class SlippageTest:
     ratio : float
         Total realised over total modelled cost; NaN where nothing was modelled.
     message : str
+    thirds : tuple of SlippageTest
+        Of the calmest, the middle and the most volatile third of the fills, where these were asked for.
     """
 
     breach: bool
@@ -35,6 +41,7 @@ class SlippageTest:
     observations: int
     ratio: float
     message: str
+    thirds: tuple[SlippageTest, ...] = ()
 
 
 def slippage_breach(
@@ -106,3 +113,81 @@ def _one_sided_t(excess: FloatArray) -> tuple[float, float]:
 
     statistic = mean / (deviation / float(np.sqrt(excess.size)))
     return statistic, float(stdtr(excess.size - 1, -statistic))
+
+
+_THIRDS = ("calmest", "middle", "most volatile")
+
+
+def slippage_by_volatility(
+    realised: FloatArray,
+    modelled: FloatArray,
+    volatility: FloatArray,
+    tolerance: float,
+    *,
+    sessions: npt.NDArray[np.datetime64] | None = None,
+    level: float = 0.05,
+    minimum_observations: int = 20,
+) -> SlippageTest:
+    """Test all fills as :func:`slippage_breach`, and each third of them by volatility at a third of the level.
+
+    It is a breach where all fills are one, or a third is. Where the most volatile third is and the calmest costs no
+    more than the model says and the tolerance allows, the message names a model calibrated to calm markets, and the
+    other way round one calibrated to volatile markets.
+
+    Parameters
+    ----------
+    volatility : array, shape (fills,)
+        Daily volatility that each fill was priced by, fraction. A fill with a NaN counts in no third.
+    realised, modelled, tolerance, sessions, level, minimum_observations
+        As of :func:`slippage_breach`; a third with fewer observations concludes nothing.
+
+    Returns
+    -------
+    SlippageTest
+        Of all fills, with ``thirds``.
+
+    Raises
+    ------
+    SchemaError
+        Arrays of unequal length.
+    """
+    whole = slippage_breach(
+        realised, modelled, tolerance, sessions=sessions, level=level, minimum_observations=minimum_observations
+    )
+    if volatility.shape != realised.shape:
+        raise SchemaError(
+            expected="one volatility for each fill",
+            found=f"shapes {realised.shape}, {volatility.shape}",
+            remedy="give the volatility that each fill was priced by",
+        )
+    known = np.isfinite(realised) & np.isfinite(modelled) & np.isfinite(volatility)
+    if not known.any():
+        return whole
+    edges = np.quantile(volatility[known], [1.0 / 3.0, 2.0 / 3.0])
+    third = np.searchsorted(edges, volatility, side="left")
+    thirds = []
+    for number in range(len(_THIRDS)):
+        chosen = known & (third == number)
+        days = None if sessions is None else sessions[chosen]
+        thirds.append(
+            slippage_breach(
+                realised[chosen],
+                modelled[chosen],
+                tolerance,
+                sessions=days,
+                level=level / len(_THIRDS),
+                minimum_observations=minimum_observations,
+            )
+        )
+    breached = [f"{name} third {test.ratio:.2f} x" for name, test in zip(_THIRDS, thirds, strict=True) if test.breach]
+    calm, _, wild = thirds
+    message = "; ".join(filter(None, [whole.message, ", ".join(breached), _calibrated_to(calm, wild, tolerance)]))
+    return replace(whole, breach=whole.breach or bool(breached), message=message, thirds=tuple(thirds))
+
+
+def _calibrated_to(calm: SlippageTest, wild: SlippageTest, tolerance: float) -> str:
+    """In which markets alone the model holds; empty where that cannot be said."""
+    for holds, fails, markets in ((calm, wild, "calm"), (wild, calm, "volatile")):
+        if fails.breach and holds.ratio <= 1.0 + tolerance:
+            return f"the cost model is calibrated to {markets} markets"
+    return ""

@@ -12,8 +12,9 @@ import pandas as pd
 from nn_assets.arrays import FloatArray, IntArray, Session, Symbol
 from nn_assets.contracts import FILLS, framed
 from nn_assets.contracts.frames import FillRows
+from nn_assets.contracts.ledger import STATED_LATER
 
-NUMBERS = tuple(name for name, column in FILLS.columns.items() if column.kind == "number")
+NUMBERS = tuple(name for name, column in FILLS.columns.items() if column.kind == "number" and name not in STATED_LATER)
 """Columns of numbers of the fills frame, which are arrays of the same names."""
 
 
@@ -89,6 +90,8 @@ def fills_frame(
     known_at : Timestamp
         UTC moment of the fills, or from which they could be acted on.
     """
-    columns = {name: getattr(fills, name) for name in FILLS.columns if name not in ("symbol", "session", "known_at")}
+    from_the_caller = ("symbol", "session", "known_at", *STATED_LATER)
+    columns: dict[str, Any] = {name: getattr(fills, name) for name in FILLS.columns if name not in from_the_caller}
+    columns |= {"filled_at": pd.NaT, "later_mid_price": np.nan}
     names = [symbols[index] for index in fills.symbol]
     return framed(FILLS, len(fills), symbol=names, session=day_of(session), known_at=known_at, **columns)

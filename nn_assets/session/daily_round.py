@@ -315,7 +315,10 @@ def _watched(
     recent = (*session_state.fill_costs, fill_costs_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
     assessment, refresh = Severity(0, (), examined=False), session_state.refresh
     if facts.drift is not None:
-        assessment = severity(facts.drift, slippage_of(recent, oversight.slippage_tolerance_fraction))
+        slippage = slippage_of(
+            recent, oversight.slippage_tolerance_fraction, by_volatility=oversight.slippage_by_volatility
+        )
+        assessment = severity(facts.drift, slippage)
         refresh = next_refresh_watch(session_state.refresh, facts.drift, oversight)
     if facts.refresh is not None:
         refresh = facts.refresh

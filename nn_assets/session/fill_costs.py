@@ -9,7 +9,7 @@ import numpy as np
 
 from nn_assets.arrays import FloatArray
 from nn_assets.costs.model import CostModel
-from nn_assets.oversight.slippage import SlippageTest, slippage_breach
+from nn_assets.oversight.slippage import SlippageTest, slippage_breach, slippage_by_volatility
 from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.session.market_view import SessionMarket
 
@@ -23,6 +23,7 @@ class FillCosts:
     session: np.datetime64
     realised: FloatArray
     modelled: FloatArray
+    volatility: FloatArray | None = None  # daily, that the fills were priced by
 
 
 def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostModel) -> FillCosts:
@@ -34,6 +35,7 @@ def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: Cos
     """
     realised: list[FloatArray] = []
     modelled: list[FloatArray] = []
+    volatilities: list[FloatArray] = []
     names: list[str] = []
     for batch in fills:
         value = np.abs(batch.quantity * batch.price)
@@ -50,6 +52,7 @@ def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: Cos
         expected = np.stack([parts.half_spread, parts.commission, parts.impact])
         realised.append(np.where(nothing, np.nan, np.where(reported, spent, 0.0).sum(axis=0) / value))
         modelled.append(np.where(nothing, np.nan, np.where(reported, expected, 0.0).sum(axis=0)))
+        volatilities.append(volatility[batch.symbol])
         names += batch.fill_id
     # By fill id, so that fills read back from the ledger are summed in the same order.
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
@@ -58,23 +61,31 @@ def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: Cos
         day_of(market.session),
         np.concatenate([none, *realised])[order],
         np.concatenate([none, *modelled])[order],
+        np.concatenate([none, *volatilities])[order],
     )
 
 
-def slippage_of(recent: Sequence[FillCosts], tolerance: float) -> SlippageTest:
+def slippage_of(recent: Sequence[FillCosts], tolerance: float, *, by_volatility: bool = False) -> SlippageTest:
     """Test whether the last sessions' fills cost more than the model says, beyond a tolerance.
 
     Parameters
     ----------
     recent : sequence of FillCosts
         In order; the last :data:`SLIPPAGE_SESSIONS` count.
+    by_volatility : bool
+        Whether each third of the fills by volatility is tested too, and may be the breach.
     """
     window = recent[-SLIPPAGE_SESSIONS:]
     none = np.zeros(0)
     days = [np.full(len(record.realised), record.session) for record in window]
-    return slippage_breach(
-        np.concatenate([none, *(record.realised for record in window)]),
-        np.concatenate([none, *(record.modelled for record in window)]),
-        tolerance,
-        sessions=np.concatenate([np.zeros(0, dtype="datetime64[D]"), *days]),
-    )
+    realised = np.concatenate([none, *(record.realised for record in window)])
+    modelled = np.concatenate([none, *(record.modelled for record in window)])
+    sessions = np.concatenate([np.zeros(0, dtype="datetime64[D]"), *days])
+    if not by_volatility:
+        return slippage_breach(realised, modelled, tolerance, sessions=sessions)
+    unknown = [np.full(len(record.realised), np.nan) for record in window]
+    volatility = [
+        nothing if record.volatility is None else record.volatility
+        for nothing, record in zip(unknown, window, strict=True)
+    ]
+    return slippage_by_volatility(realised, modelled, np.concatenate([none, *volatility]), tolerance, sessions=sessions)

@@ -80,6 +80,8 @@ LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 """Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
+VENUES_OF_ITS_OWN: tuple[str, ...] = ()
+"""Names of ``execution.broker`` that need no plug-in: what fills within the round, and where accounts outlast it."""
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
 _LONGEST_MONTH = 31
 _REGIME_SCALES = (1.0, 0.5, 0.25)
@@ -529,9 +531,10 @@ class PortfolioSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate.
+    """The broker, ``paper``, a venue or one that a file of ``plugins`` registers, what paper fills by, and the gate.
 
-    ``broker_settings`` are the broker's own, as it states them; ``paper`` has none.
+    ``broker_settings`` are the broker's own, as it states them; ``paper`` has none. ``account`` names the account at a
+    venue, the strategy's own name where left out; strategies of one account, broker and settings share it.
 
     ``paper_fills`` says how the paper broker fills orders: ``at_bar``, each crosses the spread at the bar's open or
     close, whatever its urgency; ``by_urgency``, a passive one rests at the near side of its reference price for the
@@ -543,6 +546,8 @@ class ExecutionSettings(Section):
 
     broker: WhenSet[MemberName] = "paper"
     broker_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
+    account: WhenSet[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] | None] = None
+    settle_seconds: NeverCounts[NonNegative] = 30.0  # a venue is asked again for so long before a difference is named
     participation_cap_fraction: Fraction = 0.01
     paper_fills: WhenSet[Literal["at_bar", "by_urgency", "closing_auction"]] = "at_bar"
     queue_ahead_fraction: WhenSet[Fraction] = 0.01  # as much as an order may be of the volume itself
@@ -570,6 +575,7 @@ class OversightSettings(Section):
 
     ``smallest_effect`` is the excess over chance that a verdict looks for (rank IC in panels, AUC above 0.5 on few
     instruments), in place of the one derived from the costs.
+    ``slippage_by_volatility`` tests what the calmest and the most volatile third of the fills cost each by itself too.
     """
 
     drift_window_sessions: Annotated[int, Field(ge=20)] = 60
@@ -583,6 +589,7 @@ class OversightSettings(Section):
     cooldown_sessions: Count = 5
     refresh_cooldown_sessions: WhenSet[Count] = 60  # between two refreshes of drift: a window of new sessions
     slippage_tolerance_fraction: NonNegative = 0.25
+    slippage_by_volatility: WhenSet[bool] = False
     smallest_effect: WhenSet[Annotated[float, Field(gt=0.0, lt=0.5)] | None] = None
 
     @model_validator(mode="after")

@@ -36,6 +36,7 @@ from nn_assets.settings.sections import (
     NETWORKS_OF_ITS_OWN,
     RETURNS_TO_GROUP,
     SIZES_BY_IT,
+    VENUES_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
     ExecutionSettings,
@@ -104,7 +105,7 @@ class Strategy(Section):
             ("label.kind", "label", self.label.kind, tuple(LABELS_OF_ITS_OWN)),
             ("learning.network", "network", self.learning.network, tuple(NETWORKS_OF_ITS_OWN)),
             ("learning.compute", "compute", self.learning.compute, COMPUTES_OF_ITS_OWN),
-            ("execution.broker", "broker", self.execution.broker, BROKERS_OF_ITS_OWN),
+            ("execution.broker", "broker", self.execution.broker, (*BROKERS_OF_ITS_OWN, *VENUES_OF_ITS_OWN)),
             *(("portfolio.constraints", "constraint", name, ()) for name in self.portfolio.constraints),
             *(
                 ("search.space.learning.network", "network", name, tuple(NETWORKS_OF_ITS_OWN))
@@ -113,6 +114,9 @@ class Strategy(Section):
         )
         for key, kind, name, own in members:
             brought = names_of(kind, self.plugins)  # None: known only once they run
+            if kind == "broker" and brought is not None:
+                venues = names_of("venue", self.plugins)
+                brought = None if venues is None else brought | venues
             if name not in own and brought is not None and name not in brought:
                 raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
         if self.label.settings and "kind" not in self.label.model_fields_set:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from nn_assets.errors import SchemaError
-from nn_assets.oversight.slippage import slippage_breach
+from nn_assets.oversight.slippage import slippage_breach, slippage_by_volatility
 
 
 @pytest.fixture
@@ -81,3 +81,49 @@ def test_costs_without_any_spread_are_judged_by_their_sign():
 def test_arrays_that_do_not_match_are_refused_with_their_shapes():
     with pytest.raises(SchemaError, match=r"\(3,\), \(2,\)"):
         slippage_breach(np.zeros(3), np.zeros(2), 0.25)
+
+
+def in_thirds(generator, *factors, fills=12, days=60):
+    """Realised, modelled, volatility and session of fills whose cost is that of its third by volatility."""
+    volatility = generator.uniform(0.005, 0.03, days * fills)
+    third = np.digitize(volatility, [0.005 + 0.025 / 3.0, 0.005 + 0.05 / 3.0])
+    modelled = 4e-4 + 0.03 * volatility
+    realised = modelled * np.asarray(factors)[third] * (1.0 + 0.25 * generator.standard_normal(days * fills))
+    sessions = np.repeat(np.datetime64("2018-01-01") + np.arange(days), fills)
+    return realised, modelled, volatility, sessions
+
+
+def judged(generator, *factors):
+    realised, modelled, volatility, sessions = in_thirds(generator, *factors)
+    return slippage_by_volatility(realised, modelled, volatility, 0.25, sessions=sessions)
+
+
+def test_a_model_that_holds_in_calm_markets_alone_is_a_breach_by_that_name(generator):
+    realised, modelled, volatility, sessions = in_thirds(generator, 1.0, 1.0, 1.5)
+    assert not slippage_breach(realised, modelled, 0.25, sessions=sessions).breach  # on average it is within tolerance
+    result = slippage_by_volatility(realised, modelled, volatility, 0.25, sessions=sessions)
+    assert result.breach
+    assert [test.breach for test in result.thirds] == [False, False, True]
+    assert "the cost model is calibrated to calm markets" in result.message
+    assert "most volatile third 1." in result.message
+
+
+def test_costs_that_rose_in_every_market_name_none(generator):
+    result = judged(generator, 3.0, 3.0, 3.0)
+    assert result.breach
+    assert "calibrated to" not in result.message
+    assert "calibrated to volatile markets" in judged(generator, 2.0, 1.0, 1.0).message
+
+
+def test_the_models_own_costs_are_no_breach_in_any_third_and_few_fills_conclude_nothing(generator):
+    assert not judged(generator, 1.0, 1.0, 1.0).breach
+    realised, modelled, volatility, sessions = in_thirds(generator, 1.0, 1.0, 5.0, fills=1, days=21)
+    third = slippage_by_volatility(realised, modelled, volatility, 0.25, sessions=sessions).thirds[2]
+    assert third.message.startswith("not enough fills")
+
+
+def test_fills_of_unknown_volatility_count_in_no_third_and_shapes_must_match(generator):
+    realised, modelled, volatility, _ = in_thirds(generator, 1.0, 1.0, 1.0)
+    assert slippage_by_volatility(realised, modelled, np.full_like(volatility, np.nan), 0.25).thirds == ()
+    with pytest.raises(SchemaError, match="one volatility for each fill"):
+        slippage_by_volatility(realised, modelled, volatility[1:], 0.25)

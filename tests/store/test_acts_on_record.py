@@ -23,6 +23,7 @@ NOW = pd.Timestamp("2026-01-05 22:00", tz="UTC").to_pydatetime()
 GROWS_WITH_SESSIONS = {
     *("decisions", "signals", "target_positions", "position_steps", "traces", "orders", "fills", "portfolio_states"),
     *("holdings", "drift", "trading_states", "publications", "verifications", "outcomes"),
+    *("account_orders", "order_events", "account_fills", "reconciliations"),
 }
 OF_ACTS = sorted(schema.TABLES.keys() - GROWS_WITH_SESSIONS)
 VALUES = (  # of a column's type: one, and another in SQL

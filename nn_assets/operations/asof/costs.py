@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from nn_assets.contracts.frames import CostModelRows, DecisionRows
@@ -9,6 +11,11 @@ from nn_assets.costs.model import CostModel, cost_model_from
 from nn_assets.errors import LedgerError
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
+
+COSTS_APPROVED = "cost_model"
+"""Kind of the control by which a person puts an estimate in force."""
+AWAITING_APPROVAL = "awaiting_approval"
+"""Status of an estimate that moves a coefficient further than the settings let it without a person."""
 
 
 class CostsInForce:
@@ -64,6 +71,14 @@ def cost_model(ledger: Ledger, strategy: Strategy, cost_model_id: str | None) ->
             strategy=strategy.name,
         )
     return CostModel.from_dict(rows["coefficients"].iloc[0])
+
+
+def waiting_estimate(ledger: Ledger, strategy: str) -> dict[str, Any] | None:
+    """The newest estimate of costs where a person has to approve it, a row of ``cost_models``; else None."""
+    newest = ledger.last_appended("cost_models", strategy=strategy)
+    if newest is None or newest["figures"].get("status") != AWAITING_APPROVAL:
+        return None
+    return dict(newest)
 
 
 def recorded_cost_model_ids(decisions: DecisionRows) -> dict[pd.Timestamp, str | None]:

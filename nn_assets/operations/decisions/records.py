@@ -10,7 +10,7 @@ import pandas as pd
 
 from nn_assets.contracts import DRIFT, FILLS, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
 from nn_assets.contracts.frames import PositionStepRows
-from nn_assets.contracts.ledger import ROUNDS, TRACES
+from nn_assets.contracts.ledger import ROUNDS, STATED_LATER, TRACES
 from nn_assets.errors import first_of
 from nn_assets.execution.orders import orders_frame
 from nn_assets.learning.calibration import Calibration
@@ -287,8 +287,9 @@ def _head(
 ) -> dict[str, Any]:
     """The session's row of ``decisions``."""
     strategy, session = history.strategy, session_round.session
-    records = {name: frame.to_dict("records") for name, frame in frames.items()}
-    content = hash_of(records)
+    # What no fill of the round states is no part of its content: a round of before these columns has the same hash.
+    content_of = {**frames, "fills": frames["fills"].drop(columns=[*STATED_LATER])}
+    content = hash_of({name: frame.to_dict("records") for name, frame in content_of.items()})
     return {
         "session": session,
         "data_hash": data_hash,

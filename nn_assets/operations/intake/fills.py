@@ -14,7 +14,7 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import open_history
-from nn_assets.sources.days import NUMBER_REMEDY, days_written
+from nn_assets.sources.days import NUMBER_REMEDY, days_written, moments_written
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.columns import FaultText, refuse_first
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
@@ -23,6 +23,8 @@ from nn_assets.sources.tables.plain_tables import read_texts
 _LARGEST = 1e15
 _OPTIONAL = tuple(name for name, column in FILLS.columns.items() if column.nullable)
 _NEEDED = tuple(name for name in FILLS.columns if name not in (*_OPTIONAL, "source", "known_at"))
+_NUMBERS = ("quantity", "price", *(name for name in _OPTIONAL if FILLS.columns[name].kind == "number"))
+_NEAR = pd.Timedelta(days=2)  # a session may begin on the evening before, and UTC ends it on the day after
 
 
 def import_fills(strategy: str, file: Path) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     ----------
     file : Path
         Columns fill_id, client_order_id, symbol, session, quantity (signed: a sale is negative) and
-        price; mid_price, half_spread_usd, commission_usd and impact_usd where the broker states them.
+        price; mid_price, half_spread_usd, commission_usd, impact_usd, filled_at (UTC) and later_mid_price (30 to 60
+        minutes after the fill) where the broker states them.
 
     Raises
     ------
@@ -92,8 +95,9 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
     for name in ("fill_id", "symbol"):
         _refuse(frame, frame[name].str.strip() == "", name, "a text", file)
     _refuse_other_fill(frame, file)
-    for name in ("quantity", "price", *_OPTIONAL):
+    for name in _NUMBERS:
         frame[name] = _numbers(frame, name, file)
+    frame["filled_at"] = _moments(frame, "filled_at", file)
     _refuse(distinct, frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
     checked: pd.DataFrame = validate(frame[list(FILLS.columns)], FILLS)
     return checked, len(delivered) - len(distinct)
@@ -117,6 +121,15 @@ def _numbers(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
     wrong = values.notna() & ~(numbers.abs() < _LARGEST)
     _refuse(fills, wrong, name, f"a number below {_LARGEST:g}", file, NUMBER_REMEDY)
     return numbers
+
+
+def _moments(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
+    is_written = fills[name].notna() & (fills[name] != "")
+    moments = moments_written(fills[name])
+    far = (moments.dt.tz_localize(None) - fills["session"]).abs() > _NEAR
+    remedy = "write it as 2018-01-31 21:15:00+00:00, with the offset from UTC, or leave it empty"
+    _refuse(fills, is_written & (moments.isna() | far), name, "a moment of the fill's session", file, remedy)
+    return moments.where(is_written)
 
 
 def _refuse_other_fill(fills: FillRows, file: Path) -> None:

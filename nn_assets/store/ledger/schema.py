@@ -38,6 +38,8 @@ REVISIONS = (
     "0004",
     "0005",
     "0006",
+    "0007",
+    "0008",
 )  # the migrations in sql/migrations, oldest first; a test compares the two
 HEAD_REVISION = REVISIONS[-1]
 WHOLE_LEDGER = "*"
