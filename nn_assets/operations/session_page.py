@@ -41,6 +41,7 @@ from nn_assets.reports.round_notices import (
     late_notices,
     net_notices,
     premium_notices,
+    resting_facts,
     stop_notices,
     volatility_notices,
 )
@@ -246,6 +247,7 @@ def write_daily_page(
         ],
         plain_facts=[
             *regime,
+            *resting_facts(session_round),
             *financing_facts(session_round),
             *funding_facts(strategy, session_round),
             *premium_notices(session_round),

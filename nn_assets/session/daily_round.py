@@ -457,7 +457,7 @@ def _must_close(orders: Orders, decision: Decision, book: Book, *, closes_sessio
     held = book.quantity
     reason = decision.control is not Control.NORMAL or closes_session
     stopped = (held != 0.0) & (np.sign(held) == book.blocked_side)
-    return reduces(orders, held) & (reason | stopped[orders.symbol])
+    return np.asarray(reduces(orders, held) & (reason | stopped[orders.symbol]))
 
 
 def _orders(

@@ -56,8 +56,8 @@ def broker(
 
 
 def sent(at: PaperBroker, *orders: Orders) -> tuple[FillArrays, tuple[str | None, ...]]:
-    for each in orders:
-        at.send(each)
+    for batch in orders:
+        at.send(batch)
     return at.fills(), at.orders().reason_code
 
 
@@ -200,8 +200,8 @@ def test_what_no_fill_would_read_is_refused_by_name() -> None:
             {**base, "label": {"execution": "next_open"}, "execution": {"paper_fills": "closing_auction"}}
         )
     plain = Strategy.model_validate(base)
-    stated = Strategy.model_validate({**base, "execution": {"paper_fills": "at_bar"}})
-    assert plain.content_hash() == stated.content_hash()
+    at_bar = Strategy.model_validate({**base, "execution": {"paper_fills": "at_bar"}})
+    assert plain.content_hash() == at_bar.content_hash()
     rests = Strategy.model_validate({**base, "execution": {"paper_fills": "by_urgency"}})
     assert rests.content_hash() != plain.content_hash()
 

@@ -24,7 +24,7 @@ DIVIDENDS = {(108, "AAA"): 0.90, (112, "BBB"): 0.35, (120, "CCC"): 1.10, (126, "
 RATES = {date(2014, 1, 2): Decimal("0.021"), date(2014, 6, 26): Decimal("0.034")}
 BORROW, MARGIN = Decimal("0.045"), Decimal("0.015")
 CENT = Decimal("0.005")
-TOLD = re.compile(r"([a-z ]+?) ([+-][\d,]+\.\d\d) USD")
+AMOUNTS = re.compile(r"([a-z ]+?) ([+-][\d,]+\.\d\d) USD")
 
 
 def leveraged(execution: str, paper_fills: str) -> Strategy:
@@ -81,11 +81,11 @@ def test_interest_fees_and_dividends_are_those_of_accounts_kept_by_hand(executio
         rate = next(rate for day, rate in sorted(RATES.items(), reverse=True) if day <= done.session.date())
         # Actions first, as the session begins, on what was held into it; then the interest and the fees of the night.
         split = {name: Decimal(int(SPLITS.get((row, name), 1))) for name in SYMBOLS}
-        each = {name: Decimal(str(DIVIDENDS.get((row, name), 0))) for name in SYMBOLS}
+        dividend = {name: Decimal(str(DIVIDENDS.get((row, name), 0))) for name in SYMBOLS}
         shares = {name: shares[name] * split[name] for name in SYMBOLS}
-        parts = {"dividends": sum((shares[name] * each[name] for name in SYMBOLS), Decimal(0))}
+        parts = {"dividends": sum((shares[name] * dividend[name] for name in SYMBOLS), Decimal(0))}
         cash += parts["dividends"]
-        worth = [shares[name] * (before.get(name, Decimal(0)) / split[name] - each[name]) for name in SYMBOLS]
+        worth = [shares[name] * (before.get(name, Decimal(0)) / split[name] - dividend[name]) for name in SYMBOLS]
         parts |= {
             "interest on cash": cash * rate / 252,
             "margin interest": min(cash, Decimal(0)) * MARGIN / 252,
@@ -102,11 +102,11 @@ def test_interest_fees_and_dividends_are_those_of_accounts_kept_by_hand(executio
         assert abs(exact(done.state.cash_usd) - cash) < CENT
         assert abs(exact(done.state.equity_usd) - equity) < CENT
         page = " ".join(financing_facts(done)).replace("Received less paid on this session:", ";")
-        told = {name.strip(): Decimal(value.replace(",", "")) for name, value in TOLD.findall(page)}
+        on_page = {name.strip(): Decimal(value.replace(",", "")) for name, value in AMOUNTS.findall(page)}
         for name, part in parts.items():
-            assert abs(told.get(name, Decimal(0)) - part) <= 2 * CENT, (done.session, name, page)
+            assert abs(on_page.get(name, Decimal(0)) - part) <= 2 * CENT, (done.session, name, page)
             there[name] += abs(part) > Decimal("0.01")
-        assert set(told) <= set(parts)
+        assert set(on_page) <= set(parts)
     assert len(ROWS) - 2 <= there["interest on cash"]
     assert min(there["margin interest"], there["borrow fee of shorts"]) >= 5, there
     assert there["dividends"] >= 3, there

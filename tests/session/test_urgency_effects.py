@@ -175,8 +175,8 @@ def test_passive_orders_and_a_longer_queue_cost_sharpe(execution: str) -> None:
         "queue of 20%": {"paper_fills": "by_urgency", "queue_ahead_fraction": 0.2},
     }
     means, sharpes = {}, {}
-    for name, stated in settings.items():
-        outcomes = [played(execution, seed, **stated) for seed in seeds]
+    for name, changed in settings.items():
+        outcomes = [played(execution, seed, **changed) for seed in seeds]
         means[name] = {field: float(np.mean([getattr(of, field) for of in outcomes])) for field in FIELDS}
         sharpes[name] = np.array([of.sharpe for of in outcomes])
         print(execution, name, {field: round(value, 2) for field, value in means[name].items()})

@@ -12,6 +12,7 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.replay import Replay, replay
 from nn_assets.execution.orders import Orders
 from nn_assets.portfolio.breakers import Control
+from nn_assets.reports.round_notices import ended_notices, resting_facts
 from nn_assets.session.daily_round import SessionState
 from nn_assets.session.fill_costs import fill_costs_of
 from nn_assets.session.market_view import market_view
@@ -106,6 +107,14 @@ def replace_rows(fills, rows):  # type: ignore[no-untyped-def]
     return replace(fills, **kept)
 
 
+def test_what_rested_without_a_fill_is_a_plain_fact_and_no_notice(done: tuple[World, Replay]) -> None:
+    facts = [line for played_round in done[1].rounds for line in resting_facts(played_round)]
+    notices = [line for played_round in done[1].rounds for line in ended_notices(played_round)]
+    assert any(line.startswith("limit_not_reached: ") and "passive order" in line for line in facts)
+    assert not any("limit_not_reached" in line for line in notices)
+    assert any(line.startswith("volume_cap: ") for line in notices)
+
+
 @pytest.mark.full
 def test_fills_by_urgency_are_the_same_to_the_bit_whatever_comes_later(done: tuple[World, Replay]) -> None:
     made, whole = done
@@ -157,8 +166,8 @@ def test_what_rested_pays_of_each_payment_the_more_of_before_and_after(
     perpetual = Strategy.model_validate({**settings, "portfolio": {**loose, "minimum_outcomes": 20}})
     bar = {"open": 50.0, "high": 51.0, "low": 49.0, "close": 50.0, "volume": 5e6}
     made = of_bars(perpetual, **{name: {(row, 0): value for row in (ROW - 1, ROW)} for name, value in bar.items()})
-    stated = {"until_open": -4e-4, "until_close": 25e-4, "owed_by_longs": 30e-4, "owed_by_shorts": -5e-4}
-    funding = quiet({name: {ROW: rate} for name, rate in stated.items()}, len(made.panel.sessions))
+    sums = {"until_open": -4e-4, "until_close": 25e-4, "owed_by_longs": 30e-4, "owed_by_shorts": -5e-4}
+    funding = quiet({name: {ROW: rate} for name, rate in sums.items()}, len(made.panel.sessions))
     made = replace(made, market=replace(made.market, funding=funding))
     after = play(made, one_order(made, holding(made, ROW - 1, held, stop=np.nan), quantity), ROW)
     assert after.fills[0].rested.tolist() == [True]
