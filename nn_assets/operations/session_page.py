@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import RangeRows
+from nn_assets.costs.shortfall import shortfall_rows
 from nn_assets.errors import first_of
 from nn_assets.operations.asof.choices import as_fitted
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
@@ -42,6 +43,7 @@ from nn_assets.reports.round_notices import (
     net_notices,
     premium_notices,
     resting_facts,
+    slippage_notices,
     stop_notices,
     volatility_notices,
 )
@@ -234,6 +236,7 @@ def write_daily_page(
             *held_on_notices(session_round),
             *ended_notices(session_round, _halted_symbols(history, session_round)),
             *stop_notices(session_round),
+            *slippage_notices(strategy, session_round),
             *net_notices(strategy, values_of(frames["portfolio_states"].iloc[0])),
             *calendar_notices(strategy, session_round),
             *_unquoted_notices(history, session_round),
@@ -256,5 +259,6 @@ def write_daily_page(
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),
         own_sections=own_sections(strategy),
+        shortfall=() if session_round.executions is None else shortfall_rows(session_round.executions),
     )
     return write_page(f"{strategy.name}-{session_round.session.date()}.html", daily_page(page))

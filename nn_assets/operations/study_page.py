@@ -16,6 +16,7 @@ import pandas as pd
 
 from nn_assets.contracts.frames import Quarantine
 from nn_assets.costs.financing import financing_text
+from nn_assets.costs.shortfall import COMPONENTS, joined_executions, shortfall_rows
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.figure_set import StudyFigures
@@ -143,7 +144,23 @@ def _of_the_book(strategy: Strategy, result: StudyResult) -> list[list[str]]:
         *_volatility(result),
         *_within_the_session(strategy, result),
         *_financing(strategy, result),
+        *_shortfall(result),
     ]
+
+
+def _shortfall(result: StudyResult) -> list[list[str]]:
+    """What the network's replay lost to trading against the prices it decided at, by part and by order size."""
+    executions = [played.executions for played in result.study.replays[TRADED].rounds if played.executions is not None]
+    rows = shortfall_rows(joined_executions(executions))
+    if not rows:
+        return []
+    every = rows[0]
+    parts = ", ".join(
+        f"{name} {1e4 * usd / every.ordered_usd:+.1f}"
+        for name, usd in zip(COMPONENTS, vars(every.shortfall).values(), strict=True)
+    )
+    sizes = "; ".join(f"{row.label} {row.bps:+.1f}" for row in rows if row.group == "order size")
+    return [["Implementation shortfall", f"{every.bps:+.1f} bps of what was ordered: {parts}; by order size: {sizes}"]]
 
 
 def _importance(history: History, result: StudyResult, log: logging.Logger) -> dict[str, Any]:

@@ -130,9 +130,9 @@ def slippage_by_volatility(
 ) -> SlippageTest:
     """Test all fills as :func:`slippage_breach`, and each third of them by volatility at a third of the level.
 
-    It is a breach where all fills are one, or a third is. Where the most volatile third is and the calmest costs no
-    more than the model says and the tolerance allows, the message names a model calibrated to calm markets, and the
-    other way round one calibrated to volatile markets.
+    It is a breach where all fills are one, or a third is. Where the most volatile third is and the calmest is shown to
+    cost less than the tolerance allows, the message names a model calibrated to calm markets, and the other way round
+    one calibrated to volatile markets.
 
     Parameters
     ----------
@@ -181,13 +181,19 @@ def slippage_by_volatility(
         )
     breached = [f"{name} third {test.ratio:.2f} x" for name, test in zip(_THIRDS, thirds, strict=True) if test.breach]
     calm, _, wild = thirds
-    message = "; ".join(filter(None, [whole.message, ", ".join(breached), _calibrated_to(calm, wild, tolerance)]))
+    message = "; ".join(
+        filter(None, [whole.message, ", ".join(breached), _calibrated_to(calm, wild, level / len(_THIRDS))])
+    )
     return replace(whole, breach=whole.breach or bool(breached), message=message, thirds=tuple(thirds))
 
 
-def _calibrated_to(calm: SlippageTest, wild: SlippageTest, tolerance: float) -> str:
-    """In which markets alone the model holds; empty where that cannot be said."""
+def _calibrated_to(calm: SlippageTest, wild: SlippageTest, level: float) -> str:
+    """In which markets alone the model holds; empty where that cannot be said.
+
+    A third holds where the same test, of the same level, finds it below the tolerance: one that is merely no breach
+    yet, while costs rise everywhere, does not.
+    """
     for holds, fails, markets in ((calm, wild, "calm"), (wild, calm, "volatile")):
-        if fails.breach and holds.ratio <= 1.0 + tolerance:
+        if fails.breach and holds.p_value > 1.0 - level:
             return f"the cost model is calibrated to {markets} markets"
     return ""

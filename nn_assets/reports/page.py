@@ -24,6 +24,7 @@ from nn_assets.contracts.frames import (
     RangeRows,
     TargetPositionRows,
 )
+from nn_assets.costs.shortfall import ShortfallRow
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
@@ -115,6 +116,7 @@ class DailyPage:
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()
     own_sections: Sequence[str] = ()  # as on the study's page
+    shortfall: Sequence[ShortfallRow] = ()  # of the orders under way: all, by size and by time of day
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from nn_assets.market.calendar.sessions import calendar_end_warning
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
 from nn_assets.session.daily_round import Round
+from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, slippage_of
 from nn_assets.settings import Strategy
 
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
@@ -216,3 +217,14 @@ def late_notices(strategy: Strategy, session_round: Round) -> list[str]:
             "them."
         )
     return notices
+
+
+def slippage_notices(strategy: Strategy, session_round: Round) -> list[str]:
+    """Say where fills cost more than the model in force says, by volatility too, whatever the score counts of it."""
+    tolerance = strategy.oversight.slippage_tolerance_fraction
+    slippage = slippage_of(session_round.session_state.fill_costs, tolerance, by_volatility=True)
+    if not slippage.breach:
+        return []
+    return [
+        f"Fills of the last {SLIPPAGE_SESSIONS} sessions cost more than the model in force says: {slippage.message}."
+    ]

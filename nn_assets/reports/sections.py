@@ -213,6 +213,10 @@ def _fills(page: DailyPage) -> Contents:
     return {"fills": _largest(page.fills, "mid_price")}
 
 
+def _shortfall(page: DailyPage) -> Contents:
+    return {"rows": page.shortfall} if page.shortfall else None
+
+
 def _drift(page: DailyPage) -> Contents:
     return {"drift": _drift_rows(page.drift)}
 
@@ -245,6 +249,7 @@ SECTIONS: Registry[Section] = Registry(
         "session_moves": Section("session", _moves),
         "session_orders": Section("session", _orders),
         "session_fills": Section("session", _fills),
+        "session_shortfall": Section("session", _shortfall),
         "session_ranges": Section("session", _ranges),
         "session_pictures": Section("session", _where_there_are("plots")),
         "session_drift": Section("session", _drift),

@@ -14,6 +14,7 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, Symbol
 from nn_assets.costs.model import CostModel
+from nn_assets.costs.shortfall import Executions
 from nn_assets.errors import DecisionError
 from nn_assets.execution.broker import EndedOrder, OpenBroker
 from nn_assets.execution.orders import (
@@ -57,6 +58,7 @@ from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.portfolio.premium import traded_probability
+from nn_assets.session.execution_costs import executions_of
 from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, FillCosts, fill_costs_of, slippage_of
 from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_closes, of_unknown_shares
 from nn_assets.session.market_view import SessionMarket
@@ -151,6 +153,7 @@ class Round:
     volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
     sent_late: bool = False  # within the session: its orders would have been late, and were not sent
     financing: Financing | None = None  # what the session's financing was made of
+    executions: Executions | None = None  # what the orders under way cost against the prices of their decision
 
     @property
     def signals_on_record(self) -> SessionSignals:
@@ -289,6 +292,7 @@ def play_session(
         volatility=facts.volatility,
         sent_late=facts.sent_late,
         financing=filled.financing,
+        executions=executions_of(session_state.orders, filled.fills, facts.market, costs, strategy.label.execution),
     )
 
 

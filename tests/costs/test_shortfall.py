@@ -10,12 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nn_assets.costs.shortfall import implementation_shortfall
+from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.costs.shortfall import (
+    COMPONENTS,
+    implementation_shortfall,
+    joined_executions,
+    missed,
+    shortfall_rows,
+    traded,
+)
 from nn_assets.errors import SchemaError
+from nn_assets.settings import CostSettings
 
 PRICE = st.floats(min_value=1.0, max_value=500.0)
 ORDERS = st.lists(
-    st.tuples(st.integers(-5000, 5000), st.floats(0.0, 1.0), PRICE, PRICE, PRICE, PRICE, PRICE, st.floats(0.0, 50.0)),
+    st.tuples(
+        st.integers(-5000, 5000), st.floats(0.0, 1.0), PRICE, PRICE, PRICE, PRICE, PRICE, st.floats(0.0, 50.0), PRICE
+    ),
     min_size=1,
     max_size=6,
 )
@@ -36,12 +47,13 @@ def test_the_parts_are_what_the_real_portfolio_lost_against_the_paper_one(
         fill_price=table[:, 5],
         end_price=table[:, 6],
         commission_usd=table[:, 7],
+        settled_price=table[:, 8],
     )
     paper = real = Fraction(0)
-    for ordered, filled, reference, _, _, fill, end, commission in (map(Fraction, row) for row in table):
+    for ordered, filled, reference, _, _, fill, end, commission, _ in (map(Fraction, row) for row in table):
         paper += ordered * (end - reference)
         real += filled * (end - fill) - (commission if filled else 0)
-    size = sum(abs(row[0]) * max(row[2:7]) for row in table) + 1.0
+    size = sum(abs(row[0]) * max(*row[2:7], row[8]) for row in table) + 1.0
     assert abs(float(paper - real) - shortfall.total_usd) <= 1e-12 * size
     assert shortfall.total_usd == math.fsum(vars(shortfall).values())
 
@@ -50,10 +62,12 @@ def test_each_part_has_the_sign_and_size_of_its_cause() -> None:
     one = {name: np.array([value]) for name, value in {
         "ordered_quantity": -100.0, "filled_quantity": -60.0, "reference_price": 50.0, "arrival_price": 49.0,
         "mid_price": 48.9, "fill_price": 48.8, "end_price": 48.0, "commission_usd": 3.0,
+        "settled_price": 48.98,
     }.items()}  # fmt: skip
     shortfall = implementation_shortfall(**one)
     assert shortfall.delay_usd == pytest.approx(60.0)
     assert shortfall.impact_usd == pytest.approx(6.0)
+    assert shortfall.permanent_usd == pytest.approx(1.2)
     assert shortfall.spread_usd == pytest.approx(6.0)
     assert shortfall.opportunity_usd == pytest.approx(80.0)
     assert shortfall.commission_usd == 3.0
@@ -62,8 +76,56 @@ def test_each_part_has_the_sign_and_size_of_its_cause() -> None:
 def test_a_hole_in_the_prices_is_refused() -> None:
     values = {name: np.array([10.0]) for name in (
         "ordered_quantity", "filled_quantity", "reference_price", "arrival_price", "mid_price", "fill_price",
-        "commission_usd",
+        "commission_usd", "settled_price",
     )}  # fmt: skip
     values["mid_price"] = np.array([np.nan])
     with pytest.raises(SchemaError, match="not a number"):
         implementation_shortfall(**values, end_price=np.array([10.0]))
+
+
+MODEL: CostModel = cost_model_from(CostSettings())
+
+
+def test_what_trades_and_missed_rests_cost_is_what_the_book_lost_by_size_and_time_of_day() -> None:
+    """Three fills by hand: one with every part stated, one with a mid alone, a stop with nothing; and a missed rest."""
+    quantity, price = np.array([100.0, -200.0, -50.0]), np.array([50.2, 29.9, 80.0])
+    fills = traded(
+        quantity=quantity,
+        price=price,
+        mid_price=np.array([50.15, 29.92, np.nan]),
+        later_mid_price=np.array([50.03, np.nan, np.nan]),
+        impact_usd=np.array([15.0, np.nan, np.nan]),
+        commission_usd=np.array([1.0, 2.0, np.nan]),
+        reference_price=np.array([49.9, 30.1, np.nan]),
+        expected=MODEL.parts(np.abs(quantity) * price, 1e7, 0.02),
+        share=np.array([0.0005, 0.005, 0.05]),
+        when=["open", "open", "stop"],
+    )
+    rest = missed(
+        quantity=np.array([100.0]),
+        reference_price=np.array([49.9]),
+        end_price=np.array([51.0]),
+        share=np.array([0.0005]),
+        when=["open"],
+    )
+    first = dict(zip(COMPONENTS, fills.parts[0], strict=True))
+    assert first == pytest.approx(
+        {"delay": 10.0, "spread": 5.0, "temporary": 12.0, "permanent": 3.0, "commission": 1.0, "opportunity": 0.0}
+    )
+    all_lines = joined_executions([fills, rest])
+    rows = shortfall_rows(all_lines)
+    real = 100.0 * (50.2 - 49.9) + 1.0 + 200.0 * (30.1 - 29.9) + 2.0 + 100.0 * (51.0 - 49.9)
+    stop = fills.parts[2].sum()
+    assert rows[0].shortfall.total_usd == pytest.approx(real + stop, abs=1e-9)
+    assert stop == pytest.approx(4000.0 * float(MODEL.cost_fraction(4000.0, 1e7, 0.02)), rel=1e-3)
+    assert fills.parts[2, 0] == 0.0  # nobody decided the stop's price
+    for group in ("order size", "time of day"):
+        of_group = [row for row in rows if row.group == group]
+        assert math.fsum(row.shortfall.total_usd for row in of_group) == pytest.approx(rows[0].shortfall.total_usd)
+        assert sum(row.lines for row in of_group) == 4
+    assert [row.label for row in rows if row.group == "time of day"] == ["open", "stop"]
+    assert [row.label for row in rows if row.group == "order size"] == [
+        "below 0.1% of ADV", "0.1% to 1% of ADV", "above 1% of ADV",
+    ]  # fmt: skip
+    assert rows[0].bps == pytest.approx(1e4 * rows[0].shortfall.total_usd / rows[0].ordered_usd)
+    assert shortfall_rows(joined_executions([])) == []

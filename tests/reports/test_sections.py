@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from nn_assets import plugins
+from nn_assets.costs.shortfall import Shortfall, ShortfallRow
 from nn_assets.errors import PluginError
 from nn_assets.evaluation.figure_set import LossFigures
 from nn_assets.evaluation.significance import MeanTest
@@ -55,6 +56,8 @@ LOSSES = replace(
 )
 REGIMES = replace(FIGURES, regimes={EVIL: FIGURES.total})
 
+SHORTFALL = ShortfallRow("all", "all orders", 3, 10_000.0, Shortfall(1.0, 2.0, 3.0, 4.0, 5.0, -6.0))
+
 # Name: title, what makes its data markup, what leaves it silent (None: it says that there is nothing).
 OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
     "study_figures": ("Figures, out of sample", {"was_on": (EVIL,)}, None),
@@ -73,6 +76,7 @@ OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
     "session_moves": ("What moved the forecasts", {"moves": MOVES}, {"moves": None}),
     "session_orders": ("Orders", {"orders": ORDERS}, None),
     "session_fills": ("Fills of this session", {"fills": FILLS}, None),
+    "session_shortfall": ("What trading cost", {"shortfall": (replace(SHORTFALL, label=EVIL),)}, {"shortfall": ()}),
     "session_ranges": ("Ranges", {"ranges": RANGES.assign(symbol=EVIL, said=EVIL)}, {"ranges": None}),
     "session_pictures": ("Pictures", {"plots": (PLOT,)}, {"plots": ()}),
     "session_drift": ("Drift", {"drift": DRIFT}, None),
@@ -86,7 +90,9 @@ FULL = {"plots": (PLOT,), "caveats": ("A caveat.",), "provenance": {"data hash":
 def full_page(page: str) -> StudyPage | DailyPage:
     if page == "study":
         return made_study_page(**FULL, importance=IMPORTANCE | {"months": {"2017-01": {"rises": {"rsi_14": 0.1}}}})
-    return made_daily_page(**FULL, ranges=RANGES, moves={"absent": "none was needed", "rows": []})
+    return made_daily_page(
+        **FULL, shortfall=(SHORTFALL,), ranges=RANGES, moves={"absent": "none was needed", "rows": []}
+    )
 
 
 def page_of(name: str, **changes: object) -> StudyPage | DailyPage:

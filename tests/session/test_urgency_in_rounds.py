@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from nn_assets.costs.model import cost_model_from
+from nn_assets.costs.shortfall import COMPONENTS
 from nn_assets.evaluation.replay import Replay, replay
 from nn_assets.execution.orders import Orders
 from nn_assets.portfolio.breakers import Control
 from nn_assets.reports.round_notices import ended_notices, resting_facts
 from nn_assets.session.daily_round import SessionState
+from nn_assets.session.execution_costs import RESTING, executions_of
 from nn_assets.session.fill_costs import fill_costs_of
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import Strategy
@@ -94,6 +96,35 @@ def test_the_cost_that_a_slippage_test_holds_against_the_model_is_a_maker_s_wher
             # 4.5 bps in the mid and 0.5 bps of fee on both sides, no impact on either.
             np.testing.assert_allclose(held_against.modelled, 5.0e-4, rtol=1e-9)
             np.testing.assert_allclose(held_against.realised, 5.0e-4, rtol=1e-3)
+
+
+def test_what_a_resting_fill_cost_is_the_spread_in_its_mid_and_the_price_that_came_to_it(
+    done: tuple[World, Replay],
+) -> None:
+    made, of = done
+    costs = cost_model_from(made.strategy.costs)
+    for before, after in pairwise(of.rounds):
+        fills = after.fills[0]
+        if not fills.rested.any():
+            continue
+        rests = replace_rows(fills, fills.rested)
+        market = made.market.at(made.panel.row(after.session))
+        lines = executions_of(before.orders, (rests,), market, costs, made.strategy.label.execution)
+        rows = np.array([label == RESTING for label in lines.when])
+        assert rows.sum() == len(rests)
+        parts = dict(zip(COMPONENTS, lines.parts[rows].T, strict=True))
+        np.testing.assert_allclose(parts["spread"], rests.half_spread_usd, rtol=1e-9)
+        assert not parts["temporary"].any()
+        assert not parts["permanent"].any()
+        reference = dict(zip(before.orders.client_order_id, before.orders.reference_price, strict=True))
+        paid = np.array(
+            [
+                q * (p - reference[name])
+                for q, p, name in zip(rests.quantity, rests.price, rests.client_order_id, strict=True)
+            ]
+        )
+        np.testing.assert_allclose(lines.parts[rows].sum(axis=1), paid + rests.commission_usd, rtol=1e-9)
+        assert (paid < 0.0).all()  # bought below the price decided at, or sold above it: the mid went further
 
 
 def replace_rows(fills, rows):  # type: ignore[no-untyped-def]
