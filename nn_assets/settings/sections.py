@@ -463,6 +463,8 @@ class PortfolioSettings(Section):
     so) has ``programme``, any other ``per_name``.
     ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
+    ``expect_funding`` takes off what a perpetual is expected to earn what funding its positions would pay over the
+    horizon, at the rate of the session before; for ``programme``.
 
     ``volatility`` is the best forecast of volatility that sizes may be made of: ``ewma``; ``har``, or ``network`` (the
     strategy's own, trained on realised variances) beside it, each only once it is proved better. It is that of the
@@ -479,6 +481,7 @@ class PortfolioSettings(Section):
     initial_capital_usd: Positive = 1_000_000.0
     construction: Annotated[Literal["per_name", "programme"] | None, CountsUnless("per_name")] = None
     hold_premium: WhenSet[bool] = False
+    expect_funding: WhenSet[bool] = False
     volatility: WhenSet[Literal["ewma", "har", "network"]] = "ewma"
     covariance_sessions: WhenSet[Annotated[int, Field(ge=60, le=250)]] = 120
     kelly_fraction: Fraction = 0.5

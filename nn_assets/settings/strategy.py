@@ -346,6 +346,18 @@ class Strategy(Section):
             raise ValueError(f"costs.funding names {funding}, which series does not{meant}")
         return self
 
+    @model_validator(mode="after")
+    def _funding_is_expected_where_it_is_paid(self) -> Strategy:
+        needs = {
+            "costs.funding, the series of its rates": self.costs.funding is None,
+            "portfolio.construction: programme": self.portfolio.construction != "programme",
+            "a decision a session, no intraday.decisions": self.decisions is not None,
+        }
+        if self.portfolio.expect_funding and any(needs.values()):
+            lacking = "; ".join(need for need, missing in needs.items() if missing)
+            raise ValueError(f"portfolio.expect_funding needs {lacking}")
+        return self
+
     @property
     def closes_only(self) -> bool:
         """Whether a bar is its close alone."""
