@@ -52,7 +52,7 @@ class ProgrammeWatch:
         """What longs are expected to pay over the horizon, at the rates of session ``row`` as known at its decision."""
         if self.funding_sessions is None or self.market.funding is None:
             return None
-        return self.market.funding.rate[row] * self.funding_sessions
+        return np.asarray(self.market.funding.rate[row] * self.funding_sessions)
 
 
 def programme_watch(
