@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.controls import control_row, demand_reason
+from nn_assets.cli.export import option_day
 from nn_assets.costs.model import CostModel
+from nn_assets.costs.shortfall import COMPONENTS
 from nn_assets.errors import ControlError
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.costs import COSTS_APPROVED, cost_model, costs_in_force, waiting_estimate
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.operations.cost_estimation import coefficient_rows, with_identity
+from nn_assets.operations.cost_estimation import coefficient_rows, shortfall_on_record, with_identity
 from nn_assets.operations.history import open_history
 from nn_assets.operations.names import COSTS
 from nn_assets.operations.stores import open_stores
@@ -67,6 +69,45 @@ def estimate_now(strategy: str) -> dict[str, Any]:
 
     result = execute(find_strategy(strategy).strategy, COSTS)
     return {**show_costs(strategy), "run_id": str(result.run_id)}
+
+
+def show_shortfall(strategy: str, first: str | None, last: str | None) -> dict[str, Any]:
+    """The implementation shortfall of the fills on record, by part, order size and time of day.
+
+    Raises
+    ------
+    SettingsError
+        A day is not written year first.
+    """
+    chosen = find_strategy(strategy).strategy
+    with open_history(chosen) as history:
+        begin = option_day("--from", first) or pd.Timestamp(history.axis[0])
+        end = option_day("--to", last) or history.last_session
+        rows, source = shortfall_on_record(history, begin, end)
+    names = [f"{name}_usd" for name in COMPONENTS]
+    table = [
+        {
+            "group": row.group,
+            "label": row.label,
+            "ordered_usd": row.ordered_usd,
+            **vars(row.shortfall),
+            "total_usd": row.shortfall.total_usd,
+            "bps": row.bps,
+        }
+        for row in rows
+    ]
+    head = f"{'':<20}" + "".join(f"{name:>13}" for name in (*COMPONENTS, "total", "bps"))
+    lines = [
+        f"{row['label']:<20}" + "".join(f"{row[name]:>13,.2f}" for name in (*names, "total_usd", "bps"))
+        for row in table
+    ]
+    said = f"{strategy}: {source} fills of {begin.date()} to {end.date()}, USD lost (positive) or gained"
+    return {
+        "strategy": strategy,
+        "fills": source,
+        "rows": table,
+        "text": "\n".join([said, head, *lines]) if table else f"{said}: none",
+    }
 
 
 def approve_costs(strategy: str, who: str, reason: str) -> dict[str, Any]:

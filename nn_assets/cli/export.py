@@ -79,7 +79,7 @@ def export_table(
     _check_options(table, out, first, last, as_of, brought[0] if brought else None)
     _check_adjusted(table, adjusted)
     moment = _moment("--as-of", as_of)
-    low, high = _day("--from", first), _day("--to", last)
+    low, high = option_day("--from", first), option_day("--to", last)
     if low is not None and high is not None and low > high:
         raise SettingsError(
             expected="a first session that does not lie after the last",
@@ -198,7 +198,14 @@ def _check_adjusted(table: str, adjusted: str | None) -> None:
         )
 
 
-def _day(option: str, text: str | None) -> pd.Timestamp | None:
+def option_day(option: str, text: str | None) -> pd.Timestamp | None:
+    """The day that an option names, of a month its first or, of ``--to``, its last; None where it names none.
+
+    Raises
+    ------
+    SettingsError
+        It is not written year first.
+    """
     moment = _moment(option, text)
     if moment is None:
         return None

@@ -29,6 +29,7 @@ class WasOn:
     sizing: str
     half_spread: float  # fraction of the value traded, as the commission
     commission: float
+    also: str = ""  # what else the cost model has
 
     def __str__(self) -> str:
         confidence = "none" if self.confidence is None else f"{self.confidence:.2f}"
@@ -41,7 +42,7 @@ class WasOn:
         else:
             watch = f"watched for drift on none of {self.sessions:,} sessions"
         half_spread, commission = fraction_to_bps(self.half_spread), fraction_to_bps(self.commission)
-        costs = f"half-spread {half_spread:.2f} bps, commission {commission:.2f} bps, and impact"
+        costs = f"half-spread {half_spread:.2f} bps, commission {commission:.2f} bps{self.also}, and impact"
         return (
             f"{self.estimator}: an ensemble of {self.members}, median confidence {confidence}; {watch}; "
             f"sized by {self.sizing}; costs: {costs}"
@@ -77,7 +78,15 @@ def was_on(strategy: Strategy, estimator: str, played: Replay, costs: CostModel)
         sizing=f"{strategy.portfolio.construction} at {strategy.portfolio.kelly_fraction:g} Kelly",
         half_spread=costs.half_spread.value,
         commission=costs.commission.value,
+        also=_also(costs),
     )
+
+
+def _also(costs: CostModel) -> str:
+    """What volatility widens the half-spread by, and a maker's fee, where the model has them."""
+    widens, maker = costs.spread_volatility, costs.maker_fee
+    text = "" if widens is None else f", {widens.value:g} daily volatilities on the half-spread"
+    return text if maker is None else f"{text}, maker's fee {fraction_to_bps(maker.value):.2f} bps"
 
 
 def _requests(played: Replay) -> tuple[int, int]:

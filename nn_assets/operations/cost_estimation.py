@@ -10,8 +10,11 @@ import pandas as pd
 from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.estimation import CostEstimate, estimate_costs
 from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.costs.shortfall import ShortfallRow, joined_executions, missed, shortfall_rows, traded
+from nn_assets.market.calendar.sessions import timezone_of
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.history import History
+from nn_assets.settings import Strategy
 from nn_assets.store.values import hash_of
 
 
@@ -76,10 +79,72 @@ def costs_metadata(result: CostEstimate) -> dict[str, Any]:
     }
 
 
+def shortfall_on_record(history: History, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[ShortfallRow], str]:
+    """The implementation shortfall of the fills on record, first and last session included, and whose fills they are.
+
+    Of real fills where there are any, else of the paper ones. An order with some real fill counts whole: what was not
+    filled was missed at the close of that session.
+    """
+    ledger, name = history.stores.ledger, history.strategy.name
+    fills = ledger.read("fills", name, first, last)
+    real = fills[fills["source"] != "paper"]
+    source, used = ("real", real) if len(real) else ("paper", fills)
+    if used.empty:
+        return [], source
+    joined = _with_liquidity(history, used)
+    in_force = cost_model(ledger, history.strategy, costs_in_force(ledger, name).newest)
+    value = (joined["quantity"].abs() * joined["price"]).to_numpy(dtype=np.float64)
+    column = {
+        key: joined[key].to_numpy(dtype=np.float64)
+        for key in (*_TRADED, "reference_price", "adv_usd", "daily_volatility", "ordered_quantity", "end_price")
+    }
+    adv = np.where(column["adv_usd"] > 0.0, column["adv_usd"], np.nan)
+    whole = np.fmax(column["ordered_quantity"] * column["reference_price"], value)
+    when = _times(history.strategy, joined)
+    filled = traded(
+        **{key: column[key] for key in _TRADED},
+        reference_price=column["reference_price"],
+        expected=in_force.parts(value, column["adv_usd"], column["daily_volatility"]),
+        share=whole / adv,
+        when=when,
+    )
+    by_order = joined.groupby("client_order_id", sort=False)
+    ends = by_order.tail(1).index.to_numpy()
+    got = by_order["quantity"].sum().abs().to_numpy(dtype=np.float64)
+    rest = np.sign(column["quantity"][ends]) * np.maximum(column["ordered_quantity"][ends] - got, 0.0)
+    left = np.flatnonzero(rest)  # no number is no zero: an order that is not on record has none
+    left = left[np.isfinite(rest[left])]
+    rows = ends[left]
+    rests = missed(
+        quantity=rest[left],
+        reference_price=column["reference_price"][rows],
+        end_price=column["end_price"][rows],
+        share=(whole / adv)[rows],
+        when=[when[row] for row in rows.tolist()],
+    )
+    return shortfall_rows(joined_executions([filled, rests])), source
+
+
+_TRADED = ("quantity", "price", "mid_price", "later_mid_price", "impact_usd", "commission_usd")
+
+
+def _times(strategy: Strategy, fills: pd.DataFrame) -> list[str]:
+    """The hour of each fill on the exchange's clock; of a paper fill the auction, or that it was a stop's."""
+    local = fills["filled_at"].dt.tz_convert(timezone_of(strategy.market.calendar))
+    auction = strategy.label.execution.removeprefix("next_")
+    unstated = np.where(
+        fills["source"] != "paper", "not stated", np.where(fills["reference_price"].isna(), "stop", auction)
+    )
+    return list(local.dt.strftime("%H:00").where(local.notna(), unstated))
+
+
 def _with_liquidity(history: History, fills: FillRows) -> pd.DataFrame:
     """Add each order's reference price, and the volume and volatility of the session that decided it, as known now."""
     strategy = history.strategy
-    orders = history.stores.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]
+    orders = history.stores.ledger.read("orders", strategy.name)
+    orders = orders.rename(columns={"quantity": "ordered_quantity"})[
+        ["client_order_id", "reference_price", "ordered_quantity"]
+    ]
     joined = fills.merge(orders, on="client_order_id", how="left")
     market = history.cut_for(history.last_session).market
     panel = market.panel
@@ -90,8 +155,10 @@ def _with_liquidity(history: History, fills: FillRows) -> pd.DataFrame:
         growth = panel.adjustment.growth
         carried = growth[row[inside], column[inside]] / growth[row[inside] + 1, column[inside]]
         joined.loc[inside, "reference_price"] *= carried
-    for name, source in (("adv_usd", market.adv_usd), ("daily_volatility", market.cost_volatility)):
+        joined.loc[inside, "ordered_quantity"] /= carried
+    of_before = (("adv_usd", market.adv_usd, 0), ("daily_volatility", market.cost_volatility, 0))
+    for name, source, later in (*of_before, ("end_price", panel.close, 1)):
         values = np.full(len(joined), np.nan)
-        values[inside] = source[row[inside], column[inside]]
+        values[inside] = source[row[inside] + later, column[inside]]
         joined[name] = values
     return joined

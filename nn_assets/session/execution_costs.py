@@ -36,7 +36,7 @@ def executions_of(
     names = {orders.client_order_id[row]: row for row in rows.tolist()}
     rest = orders.quantity.copy()
     batches = []
-    for batch in fills:
+    for batch in filter(len, fills):
         order = np.array([names.get(name, -1) for name in batch.client_order_id], dtype=np.int64)
         ordered = order >= 0
         np.subtract.at(rest, order[ordered], batch.quantity[ordered])
@@ -57,6 +57,8 @@ def executions_of(
             )
         )
     left = rows[rest[rows] != 0.0]
+    if not len(left):
+        return joined_executions(batches)
     symbol, reference = orders.symbol[left], orders.reference_price[left]
     batches.append(
         missed(

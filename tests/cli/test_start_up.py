@@ -88,6 +88,7 @@ HELPS = {
 COMMANDS = (
     "status",
     "query trial_count --strategy house",
+    "costs show --strategy house",
     "export positions --strategy house --out OUT.csv",
     "export bars --strategy house --out OUT.parquet",
     "export quarantine --strategy house --out OUT.csv",

@@ -142,6 +142,24 @@ def test_statements_of_a_venue_with_two_fees_identify_neither() -> None:
     assert result.proposed.maker_fee == cost_model_from(venue).maker_fee
 
 
+def test_paper_fills_leave_an_approved_model_in_force() -> None:
+    approved = fitted(traded(3000, half_spread=7.5e-4)).proposed
+    result = fitted(traded(3000).assign(source="paper"), in_force=approved)
+    assert result.status == "self_test"
+    assert result.model == approved
+
+
+def test_fills_of_nearly_one_size_without_quotes_leave_the_prior_and_say_what_they_leave_open() -> None:
+    """Sizes and volatilities vary by a hundredth: the shortfall's slope on their root is anything."""
+    sample = traded(3000, noise=0.1, volatility=(0.02, 0.0202)).assign(mid_price=np.nan, later_mid_price=np.nan)
+    value = sample["quantity"].abs() * sample["price"]
+    alike = sample.assign(adv_usd=value * np.random.default_rng(2).uniform(99.0, 100.0, len(value)))
+    result = fitted(alike)
+    assert result.estimates["temporary_impact"].note.startswith("not identified: the fills leave it anywhere from 0 to")
+    assert result.proposed.temporary_impact == PRIOR.temporary_impact
+    assert result.status == "in_force"  # the commission alone, which is what it was
+
+
 COUNTS, REPEATS = (100, 1000), 100
 TRUTHS = list(product((2e-4, 9e-4), (0.0, 0.02), (0.07, 0.30), (0.0, 0.5), COUNTS))
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.costs.model import cost_model_from
+from nn_assets.costs.shortfall import Executions
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
 from nn_assets.execution.paper import PaperBroker
@@ -43,6 +44,11 @@ def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
     return played_whole(request.param)
 
 
+def costs_of(done: Round) -> Executions:
+    assert done.executions is not None
+    return done.executions
+
+
 def test_a_replay_on_history_cut_at_any_session_gives_the_same_bits(whole: tuple[World, Replay]) -> None:
     of, full = whole
     for rows in (120, 171, 240):
@@ -52,7 +58,42 @@ def test_a_replay_on_history_cut_at_any_session_gives_the_same_bits(whole: tuple
             assert ours.state == theirs.state
             assert ours.orders.client_order_id == theirs.orders.client_order_id
             assert np.array_equal(ours.orders.quantity, theirs.orders.quantity)
+            assert np.array_equal(costs_of(ours).parts, costs_of(theirs).parts)
         assert np.array_equal(short.track.net[FIRST:rows], full.track.net[FIRST:rows])
+
+
+def test_the_shortfall_of_a_session_is_what_its_book_lost_against_the_orders_at_their_decision(
+    whole: tuple[World, Replay],
+) -> None:
+    """The oracle: the paper portfolio trades each order whole at its reference price, the real one what was filled."""
+    of, full = whole
+    lines = 0
+    for before, after in zip(full.rounds, full.rounds[1:], strict=False):
+        close = of.panel.close[of.panel.row(after.session)]
+        on_paper = sum(
+            quantity * (close[symbol] - reference)
+            for symbol, quantity, reference, reason in zip(
+                before.orders.symbol,
+                before.orders.quantity,
+                before.orders.reference_price,
+                before.orders.reason_code,
+                strict=True,
+            )
+            if reason is None
+        )
+        ordered, stopped = after.fills
+        real = float((ordered.quantity * (close[ordered.symbol] - ordered.price) - ordered.commission_usd).sum())
+        by_stops = float((stopped.half_spread_usd + stopped.impact_usd + stopped.commission_usd).sum())
+        executions = costs_of(after)
+        lines += len(executions)
+        assert executions.shortfall().total_usd == pytest.approx(on_paper - real + by_stops, abs=1e-6)
+        spread, impact = (
+            sum(float(getattr(batch, name).sum()) for batch in after.fills)
+            for name in ("half_spread_usd", "impact_usd")
+        )
+        assert executions.shortfall().spread_usd == pytest.approx(spread, abs=1e-6)
+        assert executions.shortfall().impact_usd == pytest.approx(impact, abs=1e-6)
+    assert lines > 50
 
 
 @pytest.mark.full

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.cli.costs import approve_costs, show_costs
+from nn_assets.cli.costs import approve_costs, estimate_now, show_costs, show_shortfall
 from nn_assets.cli.status import report
 from nn_assets.costs.estimation import CostEstimate
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.cost_estimation import record_cost_estimate
+from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
 from tests.orchestration.conftest import LAST, NAME, strategy_of
@@ -58,6 +59,26 @@ def test_a_large_change_is_said_first_and_prices_what_comes_once_a_person_approv
     assert estimated().status == "in_force"  # the same fills again: no change from what was approved
 
 
+@pytest.mark.full
+def test_decisions_of_before_an_approval_are_derived_again_as_they_were(decided: Path, tmp_path: Path) -> None:
+    import_fills(NAME, broker_file(tmp_path, half_spread_bps=5.0))
+    estimated()
+    approve_costs(NAME, "an operator", "the broker is dearer")
+    with open_history(strategy_of()) as history:
+        rederived = rederive_decisions(history, "backtest_rederives_decisions")
+    assert rederived.played
+    assert rederived.differing == ()
+
+
+@pytest.mark.full
+def test_an_estimate_on_demand_is_a_run_on_record(decided: Path, tmp_path: Path) -> None:
+    import_fills(NAME, broker_file(tmp_path, half_spread_bps=0.6))
+    answer = estimate_now(NAME)
+    assert answer["run_id"]
+    assert answer["cost_model_id"] is not None
+    assert "half_spread" in answer["text"]
+
+
 def test_a_broker_file_that_states_the_later_mid_and_the_time_is_read_and_a_wrong_time_refused(
     decided: Path, tmp_path: Path
 ) -> None:
@@ -77,3 +98,49 @@ def test_a_broker_file_that_states_the_later_mid_and_the_time_is_read_and_a_wron
     )
     with pytest.raises(NnAssetsError, match="a moment of the fill's session in column filled_at"):
         import_fills(NAME, file)
+
+
+def test_the_shortfall_of_real_fills_adds_up_by_order_size_and_hour(decided: Path, tmp_path: Path) -> None:
+    """One order of the record filled in two parts by a broker, and the rest of it missed."""
+    with open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        orders = ledger.read("orders", NAME)
+        accepted = orders[(orders["status"] == "accepted") & (orders["session"] < pd.Timestamp(LAST))]
+        order = accepted.iloc[0]
+        row = history.row(order["session"])
+        session = history.axis[row + 1]
+        panel = history.cut_for(history.last_session).market.panel
+        close = float(panel.close[row + 1, panel.symbols.index(order["symbol"])])
+    side = 1.0 if order["side"] == "buy" else -1.0
+    quantities = side * float(order["quantity"]) * np.array([0.5, 0.25])
+    price = float(order["reference_price"]) * (1.0 + side * np.array([0.001, 0.002]))
+    day = f"{session:%Y-%m-%d}"
+    pd.DataFrame(
+        {
+            "fill_id": ["p1", "p2"],
+            "client_order_id": order["client_order_id"],
+            "symbol": order["symbol"],
+            "session": day,
+            "quantity": quantities,
+            "price": price,
+            "mid_price": price * (1.0 - side * 0.0004),
+            "commission_usd": [1.0, 2.0],
+            "filled_at": [f"{day}T13:45:00+00:00", f"{day}T15:05:00+00:00"],
+        }
+    ).to_csv(tmp_path / "broker.csv", index=False)
+    import_fills(NAME, tmp_path / "broker.csv")
+    answer = show_shortfall(NAME, day, day)
+    assert answer["fills"] == "real"
+    whole, reference = side * float(order["quantity"]), float(order["reference_price"])
+    lost = float((quantities * price).sum()) - quantities.sum() * reference + 3.0
+    lost += (whole - quantities.sum()) * (close - reference)
+    every, *groups = answer["rows"]
+    assert every["total_usd"] == pytest.approx(lost, abs=1e-6)
+    assert every["ordered_usd"] == pytest.approx(abs(whole) * reference)
+    hours = {row["label"]: row for row in groups if row["group"] == "time of day"}
+    assert list(hours) == ["09:00", "11:00"]
+    assert hours["09:00"]["commission_usd"] == 1.0
+    assert hours["09:00"]["opportunity_usd"] == 0.0
+    assert sum(row["total_usd"] for row in hours.values()) == pytest.approx(lost, abs=1e-6)
+    on_paper = show_shortfall(NAME, None, f"{history.axis[row]:%Y-%m-%d}")
+    assert on_paper["fills"] == "paper"

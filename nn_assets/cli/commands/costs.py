@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nn_assets.cli.app import AsJson, StrategyName, Who, answer, app
+from nn_assets.cli.app import AsJson, From, StrategyName, To, Who, answer, app
 
 costs_commands = typer.Typer(
     rich_markup_mode=None, help="The cost model: in force, estimated anew, approved.", no_args_is_help=True
@@ -28,6 +28,14 @@ def costs_estimate(strategy: StrategyName, as_json: AsJson = False) -> None:
     from nn_assets.cli import costs
 
     answer(as_json, lambda _: costs.estimate_now(strategy))
+
+
+@costs_commands.command("shortfall")
+def costs_shortfall(strategy: StrategyName, first: From = None, last: To = None, as_json: AsJson = False) -> None:
+    """What fills cost against the prices decided at: by part, order size and time of day; real ones where there are."""
+    from nn_assets.cli import costs
+
+    answer(as_json, lambda _: costs.show_shortfall(strategy, first, last))
 
 
 @costs_commands.command("approve")
