@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from nn_assets.costs.estimation import estimate_costs
 from nn_assets.costs.model import cost_model_from
 from nn_assets.execution.broker import Account, Bar, Liquidity, Stops
 from nn_assets.execution.orders import Orders
 from nn_assets.execution.paper import PaperBroker, fill_orders
 from nn_assets.portfolio.book import empty_book
-from nn_assets.portfolio.fills import FillArrays
+from nn_assets.portfolio.fills import FillArrays, fills_frame
 from nn_assets.settings import CostSettings, ExecutionSettings, Strategy
 
 SESSION = pd.Timestamp("2017-06-01")
@@ -215,3 +216,23 @@ def test_at_the_bar_an_urgency_changes_nothing() -> None:
     ]
     assert len({fill.price[0] for fill in fills}) == 1
     assert len({fill.commission_usd[0] for fill in fills}) == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("crossing", [60, 5])
+def test_fills_that_rested_are_no_sample_of_an_impact(crossing: int) -> None:
+    """The self-test on paper fills recovers what it was made with, however many of them waited at their limit."""
+    noisy, parts = replace_settings(cost_noise_fraction=0.25), []
+    liquidity = Liquidity(np.array([1e8]), np.array([0.02]))
+    days = pd.bdate_range("2016-01-04", periods=60)
+    for number, day in enumerate(days):
+        batches = [order(900.0 + number, name=f"p{day}")]
+        batches += [order(-4000.0 - 50.0 * number, "close", name=f"c{day}")] if number < crossing else []
+        for batch in batches:
+            fills = fill_orders(batch, bar(), cost_model_from(VENUE), liquidity, noisy, "next_open")
+            frame = fills_frame(fills, ("A",), session=day, known_at=day.tz_localize("UTC"))
+            parts.append(frame.assign(reference_price=100.0, adv_usd=1e8, daily_volatility=0.02))
+    estimated = estimate_costs(pd.concat(parts, ignore_index=True), cost_model_from(VENUE), VENUE, dated="2016-03-31")
+    assert estimated.status == "self_test"
+    assert estimated.recovered
+    assert (estimated.estimates["temporary_impact"].raw is not None) == (crossing >= 30)
