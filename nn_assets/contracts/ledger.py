@@ -186,7 +186,7 @@ ORDERS = Contract(
     side=text("which way", "buy", "sell"),
     quantity=at_least_zero("shares", "how many"),
     execution=text("when it is to be filled", "next_open", "next_close"),
-    urgency=text("passive, normal or close, by what an order before left unfilled; no fill reads it"),
+    urgency=text("passive, normal or close, by what was left unfilled; what fills make of it: execution.paper_fills"),
     reference_price=number(_SHARE, "the close that it was decided on", nullable=True),
     **_REFERENCE,
     status=text("what the gate said", "accepted", "denied"),

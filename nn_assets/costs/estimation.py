@@ -202,7 +202,8 @@ def _estimates(
     quoted = np.isfinite(mid)
     impacted = quoted & np.isfinite(columns["impact_usd"])  # a broker's file states a mid, seldom an impact
     _, days = np.unique(fills["session"].to_numpy(), return_inverse=True)
-    reported, referenced = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"])
+    rested = (fills["source"] == "paper").to_numpy() & np.isnan(columns["impact_usd"])  # at its limit: it moved nothing
+    reported, referenced = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"]) & ~rested
     # Over sigma, a shortfall's noise is even, and its slope on sqrt(x) is a.
     ones, root = np.ones_like(value), np.sqrt(share)
     factor = settings.calibration_bound_factor

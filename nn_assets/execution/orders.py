@@ -168,6 +168,14 @@ def reduces(orders: Orders, held: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray((np.abs(after) < np.abs(before)) & (np.sign(after) * np.sign(before) >= 0.0))
 
 
+def urgent_where(orders: Orders, urgent: npt.NDArray[np.bool_]) -> Orders:
+    """Make some orders, by a mask of shape (orders,), urgent, whatever was carried."""
+    return replace(
+        orders,
+        urgency=tuple("close" if now else urgency for urgency, now in zip(orders.urgency, urgent, strict=True)),
+    )
+
+
 def denied_with_their_close(orders: Orders, codes: Sequence[str | None]) -> tuple[str | None, ...]:
     """The codes, with each order that opens a side denied where the one that closes the other is."""
     denied = list(codes)

@@ -1,4 +1,8 @@
-"""The paper broker: fills at the next open or close, capped by volume, priced by the cost model."""
+"""The paper broker: fills at the next open or close, capped by volume, priced by the cost model.
+
+How much of a session's volume an order may be, and whether it rests or crosses the spread, is by
+``execution.paper_fills``: passive orders that rest are in ``execution/resting.py``.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,15 @@ from nn_assets.arrays import BoolArray, FloatArray, Session
 from nn_assets.costs.model import CostModel
 from nn_assets.execution.broker import Account, Bar, Liquidity, Stops
 from nn_assets.execution.orders import Execution, Orders, ended_where, joined_orders, reduces
+from nn_assets.execution.resting import Resting, resting_orders
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.fills import FillArrays, day_of, joined, no_fills
 from nn_assets.settings import ExecutionSettings
 
 _NORMAL = NormalDist()
 _HASHED_BITS = 64
+_URGENT = "close"
+_NOT_URGENT = 0.5  # of the participation cap, for what is not: an urgent order trades at twice the rate
 
 
 def _noise(seed: int, key: str, spread: float) -> float:
@@ -41,7 +48,7 @@ def _allowed(
     price: FloatArray,
     bar: Bar,
     liquidity: Liquidity,
-    cap: float,
+    cap: FloatArray | float,
 ) -> FloatArray:
     """Return signed quantities that the session's volume allows, in whole lots unless filled whole."""
     volume = bar.volume[indices]
@@ -76,8 +83,10 @@ def _priced(
     closing: BoolArray,
     *,
     is_stop: bool,
+    cap: FloatArray | float | None = None,
 ) -> FillArrays:
-    quantity = _allowed(wanted, indices, benchmark, bar, liquidity, settings.participation_cap_fraction)
+    cap = settings.participation_cap_fraction if cap is None else cap
+    quantity = _allowed(wanted, indices, benchmark, bar, liquidity, cap)
     rows = np.flatnonzero(quantity)
     indices, quantity, price, closing = indices[rows], quantity[rows], benchmark[rows], closing[rows]
     kept = [ids[row] for row in rows]
@@ -92,9 +101,8 @@ def _priced(
     side = np.sign(quantity)
     mid = price * (1.0 + side * impact)
     paid = mid * (1.0 + side * half_spread)
-    identity = [hashlib.sha256(f"fill\x1f{key}".encode()).hexdigest()[:32] for key in kept]
     return FillArrays(
-        fill_id=tuple(name for name, ok in zip(identity, priced, strict=True) if ok),
+        fill_id=tuple(_fill_id(key) for key, ok in zip(kept, priced, strict=True) if ok),
         client_order_id=tuple(key for key, ok in zip(kept, priced, strict=True) if ok),
         symbol=indices[priced],
         quantity=quantity[priced],
@@ -107,6 +115,10 @@ def _priced(
     )
 
 
+def _fill_id(client_order_id: str) -> str:
+    return hashlib.sha256(f"fill\x1f{client_order_id}".encode()).hexdigest()[:32]
+
+
 def fill_orders(
     orders: Orders,
     bar: Bar,
@@ -115,12 +127,16 @@ def fill_orders(
     settings: ExecutionSettings,
     execution: Execution,
     held: FloatArray | None = None,
+    stop_price: FloatArray | None = None,
 ) -> FillArrays:
-    """Fill the accepted orders at the bar's open or close.
+    """Fill the accepted orders at the bar's open or close, or where ``settings.paper_fills`` says.
 
     The bar's price, moved by impact, is the mid; half the spread away from it lies the price paid,
     and the commission is booked apart. Each order's noise (mean one, on spread and impact) comes
     from its own id: neither the order of the orders nor their number changes a fill.
+
+    ``by_urgency``, a passive order works from the open to the close, and is filled at its limit, without impact, and
+    as a maker, where it rests (``execution/resting.py``); where it crosses, at the open.
 
     Parameters
     ----------
@@ -135,20 +151,83 @@ def fill_orders(
         ``next_open`` or ``next_close``.
     held : ndarray, shape (symbols,), optional
         Signed quantities before the fills; nothing where left out.
+    stop_price : ndarray, shape (symbols,), optional
+        Stops that rest within the session; left out where they are for closes alone.
 
     Returns
     -------
     FillArrays
         At most ``participation_cap_fraction`` of the bar's volume for each order (of the proxy ADV
-        where one is stated); partial fills in whole lots.
+        where one is stated), by urgency half of it for what is not urgent, in the closing auction of its volume;
+        partial fills in whole lots. What rested has an impact of NaN: it moved nothing.
     """
-    accepted = orders.accepted
-    ids = [key for key, ok in zip(orders.client_order_id, accepted, strict=True) if ok]
-    indices = orders.symbol[accepted]
-    benchmark = bar.at(execution)[indices]
-    wanted = orders.quantity[accepted]
-    closing = _closing(orders, held)[accepted]
-    return _priced(ids, indices, wanted, benchmark, bar, costs, liquidity, settings, closing, is_stop=False)
+    sent = orders.at(np.flatnonzero(orders.accepted))
+    closing = _closing(orders, held)[orders.accepted]
+    benchmark, cap = bar.at(execution)[sent.symbol], settings.participation_cap_fraction
+
+    def crossed(rows: BoolArray, price: FloatArray, share: FloatArray | float) -> FillArrays:
+        ids = [key for key, ok in zip(sent.client_order_id, rows, strict=True) if ok]
+        taken = (sent.symbol[rows], sent.quantity[rows], price[rows])
+        share = share if isinstance(share, float) else share[rows]
+        return _priced(ids, *taken, bar, costs, liquidity, settings, closing[rows], is_stop=False, cap=share)
+
+    everything = np.ones(len(sent), dtype=np.bool_)
+    if settings.paper_fills == "closing_auction":
+        return crossed(everything, benchmark, cap * settings.closing_auction_fraction)
+    if settings.paper_fills == "at_bar":
+        return crossed(everything, benchmark, cap)
+    resting = _resting(sent, bar, costs, liquidity, settings, closing, held, stop_price)
+    urgent = np.array([urgency == _URGENT for urgency in sent.urgency], dtype=np.bool_)
+    price = np.where(resting.crosses, bar.open[sent.symbol], benchmark)
+    taken = crossed(~resting.rests, price, np.where(urgent, cap, _NOT_URGENT * cap))
+    return joined(taken, _rested(sent, resting, bar, costs, liquidity, settings, closing))
+
+
+def _resting(
+    sent: Orders,
+    bar: Bar,
+    costs: CostModel,
+    liquidity: Liquidity,
+    settings: ExecutionSettings,
+    closing: BoolArray,
+    held: FloatArray | None,
+    stop_price: FloatArray | None,
+) -> Resting:
+    held = np.zeros(len(bar.open)) if held is None else held
+    ahead = settings.queue_ahead_fraction
+    return resting_orders(sent, bar, costs, liquidity, closing, held, stop_price, queue_ahead=ahead)
+
+
+def _rested(
+    sent: Orders,
+    resting: Resting,
+    bar: Bar,
+    costs: CostModel,
+    liquidity: Liquidity,
+    settings: ExecutionSettings,
+    closing: BoolArray,
+) -> FillArrays:
+    """Fill what rests, at its limit: the maker's fee, no impact, and the half-spread in the mid."""
+    known = np.logical_and.reduce([np.isfinite(values) for values in liquidity.known(sent.symbol, closing)])
+    share = _NOT_URGENT * settings.participation_cap_fraction * resting.volume_share
+    quantity = _allowed(sent.quantity, sent.symbol, resting.limit, bar, liquidity, share)
+    rows = np.flatnonzero(np.where(resting.rests & known, quantity, 0.0))
+    indices, quantity, price, mid = sent.symbol[rows], quantity[rows], resting.limit[rows], resting.mid_price[rows]
+    value = np.abs(quantity) * price
+    parts = costs.parts(value, *liquidity.known(indices, closing[rows]), maker_share=1.0)
+    ids = [sent.client_order_id[row] for row in rows]
+    return FillArrays(
+        fill_id=tuple(_fill_id(key) for key in ids),
+        client_order_id=tuple(ids),
+        symbol=indices,
+        quantity=quantity,
+        price=price,
+        mid_price=mid,
+        half_spread_usd=np.abs(quantity * (price - mid)),
+        commission_usd=value * parts.commission,
+        impact_usd=np.full(len(rows), np.nan),
+        is_stop=np.zeros(len(rows), dtype=np.bool_),
+    )
 
 
 def _closing(orders: Orders, held: FloatArray | None) -> BoolArray:
@@ -253,8 +332,9 @@ class PaperBroker:
     def orders(self) -> Orders:
         """As of :meth:`Broker.orders`.
 
-        What is not filled whole ended by ``no_bar``, ``no_volume``, ``volume_cap`` (filled in part, or not at all), or
-        ``no_liquidity`` (no ADV or volatility to price it with).
+        What is not filled whole ended by ``no_bar``, ``no_volume``, ``volume_cap`` (filled in part, or not at all),
+        ``no_liquidity`` (no ADV or volatility to price it with), or, of a passive order that rested, by
+        ``limit_not_reached``, ``queue_ahead`` or ``stop_first``.
         """
         return joined_orders([*self._ended, *(batch for batch in self._waiting if isinstance(batch, Orders))])
 
@@ -280,17 +360,20 @@ class PaperBroker:
 
     def _traded(self, orders: Orders) -> FillArrays:
         account, held = self._account, self._quantity.copy()
-        execution = account.strategy.label.execution
-        fills = fill_orders(
-            orders, account.bar, account.costs, account.liquidity, account.strategy.execution, execution, held
-        )
+        execution, settings = account.strategy.label.execution, account.strategy.execution
+        stop_price = account.book.stop_price if execution == "next_open" else None
+        market = (account.bar, account.costs, account.liquidity, settings)
+        fills = fill_orders(orders, *market, execution, held, stop_price)
         filled_quantity = dict(zip(fills.client_order_id, fills.quantity, strict=True))
-        unfilled = _reasons_unfilled(account.bar.at(execution), account.bar, account.liquidity, orders, held).tolist()
+        unfilled = _reasons_unfilled(account.bar.at(execution), account.bar, account.liquidity, orders, held)
+        if settings.paper_fills == "by_urgency":
+            resting = _resting(orders, *market, _closing(orders, held), held, stop_price).reason
+            unfilled = np.where((unfilled == "volume_cap") & (resting != ""), resting, unfilled)
         reasons = [
             code
             or (None if filled_quantity.get(name) == wanted else "volume_cap" if name in filled_quantity else reason)
             for name, wanted, code, reason in zip(
-                orders.client_order_id, orders.quantity, orders.reason_code, unfilled, strict=True
+                orders.client_order_id, orders.quantity, orders.reason_code, unfilled.tolist(), strict=True
             )
         ]
         self._ended.append(replace(orders, reason_code=tuple(reasons)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,14 @@ _NO_DAY = np.datetime64("NaT", "D")
 _POSITION = ("quantity", "price", "entry_price", "stop_price", "entered_session", "unfilled_quantity")
 _MOVED_BY_FILLS = (*_POSITION, "blocked_side", "blocked_until")
 _MONDAY = 3  # 1970-01-01 was a Thursday: days since then plus three, over seven, count weeks from Monday
+
+
+class Financing(NamedTuple):
+    """What a session's financing was made of, dollars received less paid."""
+
+    cash_interest_usd: float  # at the cash rate: earned on what is lent, paid on what is borrowed
+    margin_interest_usd: float  # beside it, on what is borrowed
+    borrow_fee_usd: float  # of shorts
 
 
 @dataclass(frozen=True)
@@ -151,10 +159,8 @@ class Book:
         pays the borrow fee. Simple interest for one session. A ``margined`` position (a future, a perpetual)
         takes no cash and brings none: all of the equity earns the cash rate.
         """
-        lent_usd = math.fsum([self.cash_usd, *self.position_usd.tolist()]) if margined else self.cash_usd
-        margin = costs.margin_spread_annual_fraction if lent_usd < 0.0 and not margined else 0.0
+        lent_usd, margin, short_usd = self._financed(costs, margined=margined)
         rate = cash_rate_annual_fraction + margin
-        short_usd = -math.fsum(np.minimum(self.position_usd, 0.0).tolist())
         yearly = lent_usd * rate - short_usd * costs.borrow_fee_annual_fraction
         financing = yearly / sessions_per_year
         return replace(
@@ -164,6 +170,23 @@ class Book:
             session_costs_usd=0.0,
             session_funding_usd=0.0,
             funding_assumed=(),
+        )
+
+    def _financed(self, costs: CostSettings, *, margined: bool) -> tuple[float, float, float]:
+        """Dollars lent (borrowed where negative), the yearly spread over the cash rate on them, and shorts, dollars."""
+        lent_usd = math.fsum([self.cash_usd, *self.position_usd.tolist()]) if margined else self.cash_usd
+        margin = costs.margin_spread_annual_fraction if lent_usd < 0.0 and not margined else 0.0
+        return lent_usd, margin, -math.fsum(np.minimum(self.position_usd, 0.0).tolist())
+
+    def financing(
+        self, costs: CostSettings, cash_rate_annual_fraction: float, sessions_per_year: int, *, margined: bool = False
+    ) -> Financing:
+        """The parts of what :meth:`opened` pays and earns; they add up to it but for the last bits."""
+        lent_usd, margin, short_usd = self._financed(costs, margined=margined)
+        return Financing(
+            lent_usd * cash_rate_annual_fraction / sessions_per_year,
+            lent_usd * margin / sessions_per_year,
+            -short_usd * costs.borrow_fee_annual_fraction / sessions_per_year,
         )
 
     def funded(

@@ -66,6 +66,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         relative=facts.relative,
         short_fee=facts.short_fee,
         margin_fee=facts.margin_fee,
+        funding=facts.funding,
         reach_usd=facts.reach_usd,
         groups=inputs.groups,
         novelty=inputs.novelty,

@@ -66,6 +66,7 @@ class ConstructionInputs(Priced):
     novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is
     holdable: BoolArray | bool = True  # by its Greeks, where the settings limit them
     greeks: Mapping[str, FloatArray] | None = None  # dollars of each for a dollar of each name; None: none is limited
+    funding: FloatArray | None = None  # that longs are expected to pay over the horizon, fraction; None: none
 
     @property
     def complete(self) -> BoolArray:
@@ -238,6 +239,8 @@ def programme_of(
     count, equity = len(inputs.symbols), inputs.equity_usd
     complete, priced = inputs.complete, inputs.priced
     mean = expected_returns(inputs, relative=inputs.relative)
+    if inputs.funding is not None:
+        mean = mean - inputs.funding
     start = _start(inputs)
     distance = risk_distance(inputs.atr, inputs.reference_price, inputs.held_quantity, inputs.stop_price, settings)
     usable = complete & (equity > 0.0) & (settings.kelly_fraction > 0.0)

@@ -134,6 +134,7 @@ def _mean(trace: TraceFacts, index: int) -> float:
 def _signal(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     inputs, settings = trace.construction.inputs, trace.construction.settings
     mean = _mean(trace, index)
+    funding = 0.0 if inputs.funding is None else float(inputs.funding[index])
     side, blocked = int(np.sign(mean)), int(inputs.blocked_side[index])
     forecast = forecast_text(
         inputs.calibrated_probability[index],
@@ -144,7 +145,9 @@ def _signal(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     text = f"{forecast} says {_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
     if inputs.relative:
         own = float(trace.own_returns[index])
-        text = f"{text}, its own {own:.3%} less the names' mean of {own - mean:.3%}"
+        text = f"{text}, its own {own:.3%} less the names' mean of {own - mean - funding:.3%}"
+    if funding != 0.0:
+        text = f"{text}, less {funding:+.3%} of funding over them"
     text += novelty_text(_novelty(trace, index))
     if side != 0 and side == blocked:
         return f"{text}; a stop was hit on that side, and the signal has not left it"

@@ -52,6 +52,11 @@ class FillArrays:
     def __len__(self) -> int:
         return len(self.fill_id)
 
+    @property
+    def rested(self) -> npt.NDArray[np.bool_]:
+        """Paper fills of orders that waited at their limit, (fills,): they moved nothing, so state no impact."""
+        return np.isnan(self.impact_usd) & (self.source == "paper")
+
 
 def no_fills() -> FillArrays:
     """Return an empty batch."""

@@ -36,6 +36,7 @@ class ProgrammeFacts:
     margin_fee: float  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most of each name that one session can trade, dollars
     members: BoolArray | None = None  # of the universe: only their returns count; None: all symbols
+    funding: FloatArray | None = None  # that longs are expected to pay over the horizon, fraction; None: not asked for
 
 
 class Priced:

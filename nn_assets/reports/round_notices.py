@@ -11,6 +11,7 @@ import numpy as np
 from nn_assets.arrays import Symbol
 from nn_assets.costs.financing import assumed_funding_warning
 from nn_assets.errors import first_of
+from nn_assets.execution.resting import LIMIT_NOT_REACHED, QUEUE_AHEAD, STOP_FIRST
 from nn_assets.market.calendar.sessions import calendar_end_warning
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
@@ -22,6 +23,7 @@ _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's move
 
 _DELISTED = "delisted"
 _BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity"})
+_RESTED = frozenset({LIMIT_NOT_REACHED, QUEUE_AHEAD, STOP_FIRST})
 _SETTLED = "What was held was settled in cash; no order follows."
 _AS_FILLED = "The book holds what was filled, as the account does; the orders below are sized from there."
 _MAY_DIFFER = "The orders below replace them; compare the positions with the account."
@@ -57,16 +59,31 @@ def ended_notices(session_round: Round, halted: Collection[Symbol] = ()) -> list
     halted : collection of str
         Symbols known to be halted on the session: an order of one ended for that.
     """
+    return [
+        f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
+        f"{', '.join(first_of(names))}. {_what_is_left(reason)}"
+        for reason, names in _ended_by_reason(session_round, halted).items()
+        if reason not in _RESTED
+    ]
+
+
+def resting_facts(session_round: Round) -> list[str]:
+    """Say which passive orders rested and were not filled: an ordinary thing, where the settings let them rest."""
+    return [
+        f"{reason}: {len(names)} passive order{'s' * (len(names) > 1)} rested without a fill: "
+        f"{', '.join(first_of(names))}. {_AS_FILLED}"
+        for reason, names in _ended_by_reason(session_round, ()).items()
+        if reason in _RESTED
+    ]
+
+
+def _ended_by_reason(session_round: Round, halted: Collection[Symbol]) -> dict[str, list[str]]:
     by_reason: dict[str, list[str]] = {}
     for order in session_round.ended:
         name = session_round.session_state.book.symbols[order.symbol]
         halt = " (halted)" if name in halted else ""
         by_reason.setdefault(order.reason, []).append(f"{name}{halt}")
-    return [
-        f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
-        f"{', '.join(first_of(names))}. {_what_is_left(reason)}"
-        for reason, names in by_reason.items()
-    ]
+    return by_reason
 
 
 def _what_is_left(reason: str) -> str:
@@ -138,6 +155,20 @@ def delisting_notices(session_round: Round) -> list[str]:
         return []
     booked = "Delistings were booked before this session's first fill, at the cash per share that was stated"
     return [f"{booked}: {paid:+,.2f} USD."]
+
+
+def financing_facts(session_round: Round) -> list[str]:
+    """Say what the session's cash received and paid beside its fills and funding, each part that there was any of."""
+    book, financing = session_round.session_state.book, session_round.financing
+    parts = {
+        "interest on cash": 0.0 if financing is None else financing.cash_interest_usd,
+        "margin interest": 0.0 if financing is None else financing.margin_interest_usd,
+        "borrow fee of shorts": 0.0 if financing is None else financing.borrow_fee_usd,
+        "dividends": book.session_dividends_usd,
+        "cash for fractions of shares": book.session_cash_in_lieu_usd,
+    }
+    sums = [f"{name} {value:+,.2f} USD" for name, value in parts.items() if value != 0.0]
+    return [f"Received less paid on this session: {'; '.join(sums)}."] if sums else []
 
 
 def funding_facts(strategy: Strategy, session_round: Round) -> list[str]:

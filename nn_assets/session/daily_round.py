@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import FloatArray, Symbol
+from nn_assets.arrays import BoolArray, FloatArray, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.costs.shortfall import Executions
 from nn_assets.errors import DecisionError
@@ -21,7 +21,9 @@ from nn_assets.execution.orders import (
     Orders,
     ended_where,
     orders_after_actions,
+    reduces,
     targets_to_orders,
+    urgent_where,
 )
 from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
 from nn_assets.market.calendar.sessions import next_session, previous_session
@@ -38,7 +40,7 @@ from nn_assets.oversight.severity import (
 )
 from nn_assets.portfolio.actions import book_after_actions, book_after_delistings
 from nn_assets.portfolio.adjustments import BookAdjustment, book_after_adjustment
-from nn_assets.portfolio.book import Book, PortfolioState, empty_book, reset_breakers
+from nn_assets.portfolio.book import Book, Financing, PortfolioState, empty_book, reset_breakers
 from nn_assets.portfolio.breakers import (
     LOSSES,
     NO_ANSWER,
@@ -154,6 +156,7 @@ class Round:
     ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
     volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
     sent_late: bool = False  # within the session: its orders would have been late, and were not sent
+    financing: Financing | None = None  # what the session's financing was made of
     executions: Executions | None = None  # what the orders under way cost against the prices of their decision
 
     @property
@@ -264,7 +267,7 @@ def play_session(
         book = book.stopped_at_close(blocked_until(strategy, session), before=late_hit)
     decision = decide(_inputs(strategy, session_state, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
-    orders = _orders(strategy, facts.market, decision, book, session_state.orders)
+    orders = _orders(strategy, facts.market, decision, book, session_state.orders, closes_session=facts.closes_session)
     if facts.sent_late:
         orders = ended_where(orders, np.ones(len(orders), dtype=np.bool_), SENT_LATE)
     book = book.awaiting(
@@ -292,6 +295,7 @@ def play_session(
         ended=filled.ended,
         volatility=facts.volatility,
         sent_late=facts.sent_late,
+        financing=filled.financing,
         executions=executions_of(session_state.orders, filled.fills, facts.market, costs, strategy.label.execution),
     )
 
@@ -481,7 +485,23 @@ def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
     return _EVEN + mean
 
 
-def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book: Book, sent: Orders) -> Orders:
+def _must_close(orders: Orders, decision: Decision, book: Book, *, closes_session: bool) -> BoolArray:
+    """Orders that reduce for a reason that cannot wait, (orders,): a control, a stop at the close, a session's end."""
+    held = book.quantity
+    reason = decision.control is not Control.NORMAL or closes_session
+    stopped = (held != 0.0) & (np.sign(held) == book.blocked_side)
+    return np.asarray(reduces(orders, held) & (reason | stopped[orders.symbol]))
+
+
+def _orders(
+    strategy: Strategy,
+    market: SessionMarket,
+    decision: Decision,
+    book: Book,
+    sent: Orders,
+    *,
+    closes_session: bool,
+) -> Orders:
     wanted_orders = targets_to_orders(
         book.symbols,
         decision.target_quantity,
@@ -491,6 +511,10 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         strategy=strategy.name,
         session=market.session,
     )
+    if strategy.execution.paper_fills == "by_urgency":
+        wanted_orders = urgent_where(
+            wanted_orders, _must_close(wanted_orders, decision, book, closes_session=closes_session)
+        )
     gate_state = PreTradeGateState(
         control=decision.control,
         last_price=book.price,

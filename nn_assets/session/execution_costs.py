@@ -12,6 +12,7 @@ from nn_assets.portfolio.fills import FillArrays
 from nn_assets.session.market_view import SessionMarket
 
 STOP = "stop"
+RESTING = "resting"
 _WHEN: dict[Execution, str] = {"next_open": "open", "next_close": "close"}
 
 
@@ -47,12 +48,12 @@ def executions_of(
                 price=batch.price,
                 mid_price=batch.mid_price,
                 later_mid_price=np.full(len(batch), np.nan),
-                impact_usd=batch.impact_usd,
+                impact_usd=np.where(batch.rested, 0.0, batch.impact_usd),  # what waited at its limit moved nothing
                 commission_usd=batch.commission_usd,
                 reference_price=reference,
                 expected=costs.parts(np.abs(batch.quantity) * batch.price, adv[batch.symbol], volatility[batch.symbol]),
                 share=size / _positive(adv[batch.symbol]),
-                when=[STOP if is_stop else _WHEN[execution] for is_stop in batch.is_stop.tolist()],
+                when=np.select([batch.is_stop, batch.rested], [STOP, RESTING], _WHEN[execution]).tolist(),
             )
         )
     left = rows[rest[rows] != 0.0]

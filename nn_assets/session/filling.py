@@ -26,12 +26,13 @@ from nn_assets.execution.broker import (
     loss_beyond_stops,
     uncounted_orders,
 )
-from nn_assets.execution.orders import Orders, ended_where
+from nn_assets.execution.orders import Execution, Orders, ended_where
 from nn_assets.execution.pre_trade_gate import orders_under
+from nn_assets.execution.resting import PASSIVE
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.funding import Funding
-from nn_assets.portfolio.book import Book
+from nn_assets.portfolio.book import Book, Financing
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.fills import FillArrays, joined, no_fills
 from nn_assets.session.market_view import SessionMarket
@@ -46,6 +47,7 @@ class Filled:
     fills: tuple[FillArrays, FillArrays]  # of orders, and of stops: those of late bars first
     loss_beyond_stops_usd: float  # what they lost beyond the stops of the positions they closed
     ended: tuple[EndedOrder, ...]  # orders decided that are without a whole fill
+    financing: Financing  # what the book's financing was made of
     uncounted: tuple[str, ...] = ()  # ids of orders sent that were neither filled as ordered nor ended
 
 
@@ -85,7 +87,8 @@ def fill_session(
 
     Payments of funding up to a fill fall on what was held before it, those after it on what is held then. No bar says
     when within the session a stop was hit: what it closed pays those of the payments after the open that cost it, and
-    receives none of the others; what it closed at the open takes part in none of them. A stop that a late bar shows to
+    receives none of the others; what it closed at the open takes part in none of them. Of a passive order no bar says
+    it either, and it is charged likewise. A stop that a late bar shows to
     have been hit closes on that bar's session: what was booked since is taken back.
     Interest and the borrow fee are for the time from one close to the next: what was held at the close before pays
     them, even what is closed on this session; what is opened on it does not.
@@ -111,7 +114,8 @@ def fill_session(
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     execution, funding = strategy.label.execution, market.funding
-    book = book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
+    terms, margined = (strategy.costs, cash_rate, sessions_per_year), strategy.market.margined
+    financing, book = book.financing(*terms, margined=margined), book.opened(*terms, margined=margined)
     sent = still_sent(orders, book, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
@@ -130,6 +134,9 @@ def fill_session(
     ended, uncounted = ended_orders(decided, at_broker), uncounted_orders(sent, at_broker, ordered)
     beyond += float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
+    if funding is not None and strategy.execution.paper_fills == "by_urgency":
+        moved_usd, owed = _moved_within(book, ordered, sent, funding, execution)
+        book = book.funded(owed, funding.assumed, position_usd=moved_usd)
     stopped, resting = no_fills(), book
     if stops is not None:
         book, stopped, more = stops.hit(book)
@@ -142,7 +149,7 @@ def fill_session(
         stopped_usd, owed = _stopped_within(resting, book, bar, funding)
         book = book.funded(funding.until_close, funding.assumed)
         book = book.funded(owed, funding.assumed, position_usd=stopped_usd)
-    return Filled(book, (ordered, joined(late, stopped)), beyond, ended, uncounted)
+    return Filled(book, (ordered, joined(late, stopped)), beyond, ended, financing, uncounted)
 
 
 def _late_stops(stops: _Stops | None, book: Book, market: SessionMarket) -> tuple[Book, FillArrays, float]:
@@ -172,6 +179,26 @@ def _stopped_within(resting: Book, book: Book, bar: Bar, funding: Funding) -> tu
     """What a bar stopped out after its open, dollars at the last mark, and the rate charged on it, (symbols,) each."""
     stopped_usd = np.where(resting.hit_by(bar.open), 0.0, resting.position_usd - book.position_usd)
     return stopped_usd, np.where(stopped_usd > 0.0, funding.owed_by_longs, funding.owed_by_shorts)
+
+
+def _moved_within(
+    book: Book, fills: FillArrays, sent: Orders, funding: Funding, execution: Execution
+) -> tuple[FloatArray, FloatArray]:
+    """What passive orders moved after the open, dollars at the last mark, and the rate charged on it, (symbols,) each.
+
+    No bar says when they filled: of each payment after the open a position pays the more, and receives the less, of
+    what is due on it before and after. All of them are charged on what is held after the fills where orders fill at
+    the open, and before them where they fill at the close; this is what is charged beside it.
+    """
+    passive = {name for name, urgency in zip(sent.client_order_id, sent.urgency, strict=True) if urgency == PASSIVE}
+    at_close = execution == "next_close"  # one that crosses does so at the open, whatever the others do
+    within = [
+        name in passive and (at_close or rests) for name, rests in zip(fills.client_order_id, fills.rested, strict=True)
+    ]
+    moved = np.zeros(len(book.symbols))
+    np.add.at(moved, fills.symbol[within], fills.quantity[within])
+    moved_usd = np.where(moved == 0.0, 0.0, moved * book.price) * (1.0 if at_close else -1.0)
+    return moved_usd, np.where(moved_usd > 0.0, funding.owed_by_longs, funding.owed_by_shorts)
 
 
 def _liquidity(strategy: Strategy, market: SessionMarket) -> Liquidity:

@@ -28,6 +28,7 @@ class ProgrammeWatch:
     margin_fee: float
     participation_cap: float  # share of a session's volume that can be traded
     relative: bool  # whether the returns expected are less the names' mean
+    funding_sessions: int | None = None  # over which funding is expected; None: it is not
 
     def at(self, row: int) -> ProgrammeFacts:
         """What session ``row`` knows."""
@@ -43,8 +44,15 @@ class ProgrammeWatch:
             relative=self.relative,
             short_fee=self.short_fee,
             margin_fee=self.margin_fee,
+            funding=self._funding(row),
             reach_usd=np.where(np.isfinite(traded), self.participation_cap * traded, np.inf),
         )
+
+    def _funding(self, row: int) -> FloatArray | None:
+        """What longs are expected to pay over the horizon, at the rates of session ``row`` as known at its decision."""
+        if self.funding_sessions is None or self.market.funding is None:
+            return None
+        return np.asarray(self.market.funding.rate[row] * self.funding_sessions)
 
 
 def programme_watch(
@@ -75,7 +83,8 @@ def programme_watch(
     ProgrammeWatch or None
         Fees are simple interest over the horizon. Borrowed cash pays the margin spread alone: what a name is
         expected to earn is in excess of the cash rate already. Of margined positions no cash is borrowed. What funding
-    a position will pay is not known at its decision, and is not counted.
+        a position will pay is not known at its decision; it is counted, at the last session's rate, where
+        ``portfolio.expect_funding`` says so.
 
     Notes
     -----
@@ -115,5 +124,6 @@ def programme_watch(
         margin_fee=0.0 if strategy.market.margined else strategy.costs.margin_spread_annual_fraction * years,
         participation_cap=strategy.execution.participation_cap_fraction,
         # In a neutral book what all names share earns nothing: what is believed of a name is beside the others.
+        funding_sessions=horizon if strategy.portfolio.expect_funding else None,
         relative=relative or (strategy.novelty is not None and strategy.portfolio.net_limit == 0.0),
     )

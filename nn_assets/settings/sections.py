@@ -508,6 +508,8 @@ class PortfolioSettings(Section):
     so) has ``programme``, any other ``per_name``.
     ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
+    ``expect_funding`` takes off what a perpetual is expected to earn what funding its positions would pay over the
+    horizon, at the rate of the session before; for ``programme``.
 
     ``volatility`` is the best forecast of volatility that sizes may be made of: ``ewma``; ``har``, or ``network`` (the
     strategy's own, trained on realised variances) beside it, each only once it is proved better. It is that of the
@@ -524,6 +526,7 @@ class PortfolioSettings(Section):
     initial_capital_usd: Positive = 1_000_000.0
     construction: Annotated[Literal["per_name", "programme"] | None, CountsUnless("per_name")] = None
     hold_premium: WhenSet[bool] = False
+    expect_funding: WhenSet[bool] = False
     volatility: WhenSet[Literal["ewma", "har", "network"]] = "ewma"
     covariance_sessions: WhenSet[Annotated[int, Field(ge=60, le=250)]] = 120
     kelly_fraction: Fraction = 0.5
@@ -582,6 +585,13 @@ class ExecutionSettings(Section):
 
     ``broker_settings`` are the broker's own, as it states them; ``paper`` has none. ``account`` names the account at a
     venue, the strategy's own name where left out; strategies of one account, broker and settings share it.
+
+    ``paper_fills`` says how the paper broker fills orders: ``at_bar``, each crosses the spread at the bar's open or
+    close, whatever its urgency; ``by_urgency``, a passive one rests at the near side of its reference price for the
+    session, a normal one crosses within half the participation cap, an urgent one (``close``) within all of it;
+    ``closing_auction``, each takes part in the closing auction and in nothing else. ``queue_ahead_fraction`` of a
+    session's volume trades at the price of an order that rests before it is its turn; ``closing_auction_fraction`` of
+    it trades in the closing auction.
     """
 
     broker: WhenSet[MemberName] = "paper"
@@ -589,12 +599,26 @@ class ExecutionSettings(Section):
     account: WhenSet[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] | None] = None
     settle_seconds: NeverCounts[NonNegative] = 30.0  # a venue is asked again for so long before a difference is named
     participation_cap_fraction: Fraction = 0.01
+    paper_fills: WhenSet[Literal["at_bar", "by_urgency", "closing_auction"]] = "at_bar"
+    queue_ahead_fraction: WhenSet[Fraction] = 0.01  # as much as an order may be of the volume itself
+    closing_auction_fraction: WhenSet[Fraction] = 0.075  # US stocks, 2018 (Bogousslavsky and Muravyev 2023)
     cost_noise_fraction: NonNegative = 0.25
     seed: int = 11
     maximum_order_usd: Positive = 10_000_000.0
     price_collar_fraction: Fraction = 0.20
     maximum_orders_per_session: Count = 1000
     maximum_sent_multiple: WhenSet[Positive] = 2.0  # of gross limit x equity: what is sent for one session
+
+    @model_validator(mode="after")
+    def _nothing_is_stated_that_no_fill_reads(self) -> ExecutionSettings:
+        read_by = {"queue_ahead_fraction": "by_urgency", "closing_auction_fraction": "closing_auction"}
+        for name, paper_fills in read_by.items():
+            changed = getattr(self, name) != type(self).model_fields[name].default
+            if changed and self.paper_fills != paper_fills:
+                raise ValueError(
+                    f"execution.{name} is for execution.paper_fills: {paper_fills}: state both, or neither"
+                )
+        return self
 
 
 class OversightSettings(Section):

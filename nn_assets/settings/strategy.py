@@ -346,6 +346,18 @@ class Strategy(Section):
             raise ValueError(f"costs.funding names {funding}, which series does not{meant}")
         return self
 
+    @model_validator(mode="after")
+    def _funding_is_expected_where_it_is_paid(self) -> Strategy:
+        needs = {
+            "costs.funding, the series of its rates": self.costs.funding is None,
+            "portfolio.construction: programme": self.portfolio.construction != "programme",
+            "a decision a session, no intraday.decisions": self.decisions is not None,
+        }
+        if self.portfolio.expect_funding and any(needs.values()):
+            lacking = "; ".join(need for need, missing in needs.items() if missing)
+            raise ValueError(f"portfolio.expect_funding needs {lacking}")
+        return self
+
     @property
     def closes_only(self) -> bool:
         """Whether a bar is its close alone."""
@@ -397,6 +409,21 @@ class Strategy(Section):
                 raise ValueError(f"portfolio.greeks.{name} names {series}, which series does not")
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("with intraday, daily bars are made of the bars within the session: leave source out")
+        return self
+
+    @model_validator(mode="after")
+    def _paper_fills_find_what_they_need(self) -> Strategy:
+        paper_fills = self.execution.paper_fills
+        if paper_fills == "by_urgency" and not isinstance(self.source, UncheckedSource) and self.closes_only:
+            raise ValueError(
+                "execution.paper_fills: by_urgency needs the highs and lows that orders rest against, and a bar is its "
+                "close alone: leave it out"
+            )
+        if paper_fills == "closing_auction" and (self.label.execution != "next_close" or self.decisions is not None):
+            raise ValueError(
+                "execution.paper_fills: closing_auction needs label.execution: next_close and a decision a session: "
+                "there is one such auction a session, at its close"
+            )
         return self
 
     @property

@@ -255,7 +255,7 @@ def test_paper_fills_recover_the_models_coefficients_and_their_shortfall_adds_up
     side = np.sign(fills.quantity)
     arrival = fills.mid_price - side * fills.impact_usd / np.abs(fills.quantity)
     shortfall = implementation_shortfall(
-        ordered_quantity=batch.quantity, reference_price=BAR.open, arrival_price=arrival,
+        ordered_quantity=batch.quantity, reference_price=BAR.open, arrival_price=arrival, settled_price=arrival,
         filled_quantity=fills.quantity, mid_price=fills.mid_price, fill_price=fills.price,
         commission_usd=fills.commission_usd, end_price=BAR.close,
     )  # fmt: skip

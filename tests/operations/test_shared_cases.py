@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.decisions.rounds import DecidedSession
+from nn_assets.operations.exported_tables import read_of_ledger
 from nn_assets.operations.history import open_history
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.operations.situation import headline_now
 from nn_assets.portfolio.breakers import never_alone
 from nn_assets.settings import Strategy
@@ -45,10 +50,10 @@ def held(strategy: Strategy, symbol: str) -> pd.Series:
     return of_symbol.groupby("session")["quantity"].sum().cumsum()
 
 
-def live(strategy: Strategy, first: str, last: str) -> None:
+def live(strategy: Strategy, first: str, last: str) -> list[DecidedSession]:
     with open_history(strategy) as history:
         sessions = [session for session in homes.live_until(history, last) if session >= pd.Timestamp(first)]
-    homes.decide(strategy, sessions)
+    return homes.decide(strategy, sessions)
 
 
 @pytest.mark.full
@@ -68,7 +73,7 @@ def test_a_position_is_closed_on_the_first_bar_that_trades_after_a_gap(case: Str
 @pytest.mark.full
 @pytest.mark.parametrize("case", [("delisted_while_held", "s1")], indirect=True)
 def test_what_is_quoted_no_more_is_told_until_its_delisting_is_written(case: Strategy) -> None:
-    live(case, "2017-11-15", "2017-12-12")
+    live(case, "2017-11-15", "2017-12-11")
     before = {symbol: held(case, symbol).iloc[-1] for symbol in CASH}
     assert before["AAQ"] > 0 > before["GGQ"]
     with open_history(case) as history:
@@ -76,11 +81,41 @@ def test_what_is_quoted_no_more_is_told_until_its_delisting_is_written(case: Str
     assert all(f"{symbol} is held and has had no bar" in headline for symbol in before)
     file = find_strategy(case.name).folder / "actions.csv"
     header, *rows = file.read_text(encoding="utf-8").splitlines()
-    delistings = [f"{symbol},2017-11-27,delisting,{cash},2017-12-12T22:00:00Z" for symbol, cash in CASH.items()]
+    delistings = [f"{symbol},2017-11-27,delisting,{cash},2017-12-11T22:00:00Z" for symbol, cash in CASH.items()]
     lines = [f"{header},known_at", *(f"{row}," for row in rows), *delistings]  # what the line that a person reads says
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     homes.take_in(case)
-    live(case, "2017-12-13", "2017-12-13")
+    (done,) = live(case, "2017-12-12", "2017-12-12")
     with open_history(case) as history:
         headline = str(headline_now(history))
+        page = write_daily_page(history, done.round, done.frames, done.provenance, None).read_text("utf-8")
     assert not any(f"{symbol} is held" in headline for symbol in before), headline
+    # The page says what was paid for which shares, and the cash is what it was, and that, and what the session traded.
+    paid = before["AAQ"] * CASH["AAQ"]
+    assert f"{paid:+,.2f} USD of delistings" in page
+    assert "delisting of 2017-11-27 nan -&gt; 12.5, known only now" in page
+    with Ledger() as ledger:
+        states = read_of_ledger(ledger, case.name, "portfolio", None, None, None).set_index("session").sort_index()
+        fills = ledger.read("fills", case.name, pd.Timestamp("2017-12-12"), pd.Timestamp("2017-12-12"))
+    assert not set(fills["symbol"]) & set(CASH)
+    traded = (fills["quantity"] * fills["price"] + fills["commission_usd"]).sum()
+    last = states.iloc[-1]
+    flows = last[["financing_usd", "dividends_usd", "cash_in_lieu_usd"]].sum()
+    assert last["delistings_usd"] == pytest.approx(paid, abs=0.005)
+    assert states["cash_usd"].diff().iloc[-1] == pytest.approx(paid + flows - traded, abs=0.005)
+    state_symbols(case, [name for name in done.round.session_state.book.symbols if name not in CASH])
+    smaller = find_strategy(case.name).strategy
+    homes.take_in(smaller)
+    homes.train(smaller, MONTHS[-1:])
+    (after,) = live(smaller, "2017-12-13", "2017-12-13")
+    book = after.round.session_state.book
+    assert book.symbols == smaller.market.symbols
+    assert book.equity_usd == pytest.approx(last["equity_usd"], rel=0.02)
+
+
+def state_symbols(strategy: Strategy, symbols: Sequence[str]) -> None:
+    """State the symbols in the strategy's file, in the place of all that the files hold."""
+    file = next(find_strategy(strategy.name).folder.glob("*.yaml"))
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["market"]["symbols"] = list(symbols)
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
