@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nn_assets.arrays import BoolArray, FloatArray, Session
 from nn_assets.costs.model import CostModel
+from nn_assets.execution.binary_fills import STAKE_SPENT, binary_fills
 from nn_assets.execution.broker import Account, Bar, Liquidity, Stops
 from nn_assets.execution.orders import Execution, Orders, ended_where, joined_orders, reduces
 from nn_assets.portfolio.book import Book
@@ -254,7 +255,7 @@ class PaperBroker:
         """As of :meth:`Broker.orders`.
 
         What is not filled whole ended by ``no_bar``, ``no_volume``, ``volume_cap`` (filled in part, or not at all), or
-        ``no_liquidity`` (no ADV or volatility to price it with).
+        ``no_liquidity`` (no ADV or volatility to price it with); of binary contracts also by ``stake_spent``.
         """
         return joined_orders([*self._ended, *(batch for batch in self._waiting if isinstance(batch, Orders))])
 
@@ -284,10 +285,14 @@ class PaperBroker:
         fills = fill_orders(
             orders, account.bar, account.costs, account.liquidity, account.strategy.execution, execution, held
         )
+        stake_spent: frozenset[str] = frozenset()
+        if account.strategy.market.binary:
+            fills, stake_spent = binary_fills(fills, orders, account, held, self._cash_usd)
         filled_quantity = dict(zip(fills.client_order_id, fills.quantity, strict=True))
         unfilled = _reasons_unfilled(account.bar.at(execution), account.bar, account.liquidity, orders, held).tolist()
         reasons = [
             code
+            or (STAKE_SPENT if name in stake_spent else None)
             or (None if filled_quantity.get(name) == wanted else "volume_cap" if name in filled_quantity else reason)
             for name, wanted, code, reason in zip(
                 orders.client_order_id, orders.quantity, orders.reason_code, unfilled, strict=True

@@ -11,6 +11,7 @@ import numpy as np
 from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.execution.orders import Orders, denied_with_their_close, quantity_before, reduces
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
+from nn_assets.portfolio.binary import premium_usd
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.settings import ExecutionSettings
@@ -33,6 +34,7 @@ class PreTradeGateState:
     sent_ids: Collection[str] = ()
     unknown_shares: BoolArray | None = None  # positions of which the number of shares is not known; none left out
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
+    binary: bool = False  # contracts between 0 and 1: the collar is in dollars, and what counts is the stake
 
 
 def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: ExecutionSettings) -> Orders:
@@ -75,6 +77,8 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
     last = collar[orders.symbol]
     with np.errstate(invalid="ignore", divide="ignore"):
         away = np.abs(orders.reference_price / last - 1.0)
+        if state.binary:
+            away = np.abs(orders.reference_price - last)
     deny(~(away <= settings.price_collar_fraction) & ~reducing, "price_collar")
     value = np.abs(orders.quantity * orders.reference_price)
     # A position may grow larger than an order may be, and must still be closed.
@@ -121,7 +125,8 @@ def _quantity_after(orders: Orders, state: PreTradeGateState, codes: list[str | 
 
 
 def _gross_fits(quantity: FloatArray, state: PreTradeGateState) -> bool:
-    values = np.where(quantity == 0.0, 0.0, quantity * state.last_price)
+    price = premium_usd(quantity, state.last_price) if state.binary else state.last_price
+    values = np.where(quantity == 0.0, 0.0, quantity * price)
     allowed = state.gross_limit * state.equity_usd * (1.0 + _EXPOSURE_SLACK)
     return math.fsum(np.abs(values).tolist()) <= allowed
 

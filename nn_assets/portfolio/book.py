@@ -144,14 +144,18 @@ class Book:
         sessions_per_year: int,
         *,
         margined: bool = False,
+        binary: bool = False,
     ) -> Book:
         """Pay and earn financing on what was held into the session, and start its cost count.
 
         Cash earns the cash rate; borrowed cash pays it plus the margin spread; the value of shorts
         pays the borrow fee. Simple interest for one session. A ``margined`` position (a future, a perpetual)
-        takes no cash and brings none: all of the equity earns the cash rate.
+        takes no cash and brings none: all of the equity earns the cash rate. A short ``binary`` contract is a "no",
+        paid for in full: one dollar of cash a contract backs it, and earns nothing.
         """
         lent_usd = math.fsum([self.cash_usd, *self.position_usd.tolist()]) if margined else self.cash_usd
+        if binary:
+            lent_usd = math.fsum([self.cash_usd, *np.minimum(self.quantity, 0.0).tolist()])
         margin = costs.margin_spread_annual_fraction if lent_usd < 0.0 and not margined else 0.0
         rate = cash_rate_annual_fraction + margin
         short_usd = -math.fsum(np.minimum(self.position_usd, 0.0).tolist())
@@ -265,6 +269,7 @@ class Book:
         day: np.datetime64 | None = None,
         stale_share: float = 0.0,
         unfinished_run: str | None = None,
+        binary: bool = False,
     ) -> tuple[Book, PortfolioState]:
         """Value the book at the close, move its peaks, and let the breakers look at it.
 
@@ -277,6 +282,8 @@ class Book:
             session is a day.
         stale_share, unfinished_run
             As in :func:`~nn_assets.portfolio.breakers.fired_breakers`.
+        binary
+            As in :meth:`state`.
         """
         usable = np.isfinite(prices) & (prices > 0.0)
         marked_session = np.where(usable | (self.quantity == 0.0), day_of(session), self.marked_session)
@@ -294,7 +301,7 @@ class Book:
         )
         halved = halved_by_drawdown(book.drawdown_fraction, settings, was_halved=self.halved)
         book = replace(book, breakers=latched(self.breakers, fired), halved=halved)
-        return book, book.state(previous_equity_usd=self.equity_usd)
+        return book, book.state(previous_equity_usd=self.equity_usd, binary=binary)
 
     def worth(self, session: Session, equity_usd: float, of_day: np.datetime64 | None = None) -> Book:
         """Take the equity of a session's close, and move the peaks by it; a new week starts from the last one's.
@@ -335,9 +342,14 @@ class Book:
         peaks: dict[str, Any] = {} if np.isnat(self.day) else {"day_start_usd": self.equity_usd}
         return replace(self, high_water_mark_usd=self.equity_usd, week_peak_usd=self.equity_usd, **peaks)
 
-    def state(self, previous_equity_usd: float) -> PortfolioState:
-        """Return the row of this session; its return is over ``previous_equity_usd``, NaN where that is not above 0."""
+    def state(self, previous_equity_usd: float, *, binary: bool = False) -> PortfolioState:
+        """Return the row of this session; its return is over ``previous_equity_usd``, NaN where that is not above 0.
+
+        Gross and net of ``binary`` contracts are what is at stake: on a short, 1 less its price a contract.
+        """
         values = self.position_usd.tolist()
+        if binary:
+            values = np.where(self.quantity < 0.0, self.quantity - self.position_usd, self.position_usd).tolist()
         scale = self.equity_usd if self.equity_usd > 0.0 else math.nan
         return PortfolioState(
             session=self.session,

@@ -37,6 +37,16 @@ class ProgrammeFacts:
     members: BoolArray | None = None  # of the universe: only their returns count; None: all symbols
 
 
+@dataclass(frozen=True, eq=False)
+class BinaryFacts:
+    """What is known beside of contracts that settle at 1 or at 0; arrays (symbols,)."""
+
+    event: IntArray  # outcomes of one number exclude each other
+    events: tuple[str, ...]  # of each symbol, the event that it shares with others; empty where it is alone
+    overdue: BoolArray  # its settlement should have come by now: held as it is
+    fee_fraction: float = 0.0  # of price x (1 - price), dollars a contract
+
+
 class Priced:
     """What has a reference price for each symbol."""
 
@@ -92,6 +102,7 @@ class DecisionInputs(Priced):
     novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is, 0..1
     cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
     since_halt: BoolArray | None = None  # trades again after a stated halt that a forecast still reaches into
+    binary: BinaryFacts | None = None  # of contracts that settle at 1 or at 0: weights are stakes; None: no such market
 
     @property
     def priced_volatility(self) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 from nn_assets.arrays import Symbol
 from nn_assets.costs.financing import assumed_funding_warning
 from nn_assets.errors import first_of
+from nn_assets.execution.binary_fills import STAKE_SPENT
 from nn_assets.market.calendar.sessions import calendar_end_warning
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
@@ -20,7 +21,7 @@ from nn_assets.settings import Strategy
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
 _DELISTED = "delisted"
-_BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity"})
+_BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity", STAKE_SPENT})
 _SETTLED = "What was held was settled in cash; no order follows."
 _AS_FILLED = "The book holds what was filled, as the account does; the orders below are sized from there."
 _MAY_DIFFER = "The orders below replace them; compare the positions with the account."

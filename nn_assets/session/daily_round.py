@@ -7,6 +7,7 @@ of it is sized by ``portfolio/decide.py``, and ``execution/orders.py`` turns tar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,6 +56,7 @@ from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.portfolio.premium import traded_probability
+from nn_assets.session.binary_facts import binary_facts
 from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, FillCosts, fill_costs_of, slippage_of
 from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_closes, of_unknown_shares
 from nn_assets.session.market_view import SessionMarket
@@ -249,6 +251,7 @@ def play_session(
         day=facts.market.day,
         stale_share=facts.market.stale_share,
         unfinished_run=facts.controls.unfinished_run,
+        binary=strategy.market.binary,
     )
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
@@ -421,6 +424,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         groups=facts.groups,
         since_halt=market.since_halt,
         closes_session=facts.closes_session,
+        binary=binary_facts(strategy, book.symbols, market.session) if strategy.market.binary else None,
     )
 
 
@@ -462,10 +466,11 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         current_quantity=book.quantity,
         equity_usd=book.equity_usd,
         gross_limit=strategy.portfolio.gross_limit,
-        net_limit=strategy.portfolio.net_limit,
+        net_limit=math.inf if strategy.market.binary else strategy.portfolio.net_limit,
         lot_size=strategy.portfolio.lot_size,
         sent_ids=frozenset(sent.client_order_id),
         unknown_shares=of_unknown_shares(book, market),
+        binary=strategy.market.binary,
     )
     return pass_pre_trade_gate(wanted_orders, gate_state, strategy.execution)
 

@@ -108,7 +108,8 @@ def fill_session(
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     execution, funding = strategy.label.execution, market.funding
-    book = book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
+    held_as = {"margined": strategy.market.margined, "binary": strategy.market.binary}
+    book = book.opened(strategy.costs, cash_rate, sessions_per_year, **held_as)
     sent = still_sent(orders, book, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
