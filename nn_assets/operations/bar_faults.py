@@ -177,6 +177,11 @@ def delisting_line(strategy: Strategy, position: Unquoted) -> str:
         if has_clock(strategy.market, now_utc())
         else (" (and known_at, a moment before the next session to be decided, since this history ends in the past)")
     )
+    if strategy.market.binary:
+        return (
+            f"if it settled, write {position.symbol},{position.since.date()},settlement,1 (or 0) to {destination}, "
+            f"under symbol,ex_session,kind,value{column}, and run again; else have the source deliver its bars"
+        )
     return (
         f"if it was delisted, write {position.symbol},{position.since.date()},delisting,CASH to {destination}, under "
         f"symbol,ex_session,kind,value{column}, where CASH is dollars per share, or 0, and run again; else "

@@ -79,9 +79,10 @@ def decide_binary(inputs: DecisionInputs, settings: PortfolioSettings, costs: Co
     weights[4] = weights[5] = bets.capped
     weights[6], weights[7] = bets.solution.weights, stakes
     weights[8] = _stakes(quantity, inputs)
-    edge = np.where(side != 0.0, np.abs(bets.believed - inputs.reference_price), 0.0)
-    edge = np.nan_to_num(edge / premium_usd(side, inputs.reference_price))
-    cost = bets.cost_usd / premium_usd(side, inputs.reference_price)
+    leaning = np.where(bets.complete, np.sign(bets.believed - inputs.reference_price), 0.0)
+    price = premium_usd(leaning, inputs.reference_price)
+    edge = np.where(leaning != 0.0, np.abs(bets.believed - inputs.reference_price) / price, 0.0)
+    cost = bets.cost_usd / price
     nothing = np.zeros(len(inputs.symbols))
     return Decision(
         inputs=inputs,
@@ -94,10 +95,10 @@ def decide_binary(inputs: DecisionInputs, settings: PortfolioSettings, costs: Co
         weights=weights + 0.0,
         control=control,
         scale=scale,
-        direction=np.where(bets.stays_held, np.sign(bets.start), side).astype(np.int64),
+        direction=leaning.astype(np.int64),
         complete=bets.complete,
         edge_kept=edge / inputs.horizon_sessions,
-        edge_opened=np.where(side != 0.0, edge - cost, 0.0) / inputs.horizon_sessions,
+        edge_opened=np.where(leaning != 0.0, edge - cost, 0.0) / inputs.horizon_sessions,
         round_trip_cost=cost,
         overlap=nothing,
         not_worth=np.zeros(len(nothing), dtype=np.bool_),

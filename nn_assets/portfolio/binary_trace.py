@@ -48,8 +48,7 @@ def _signal(decision: Decision, index: int) -> str:
         return f"no position: {_missing(decision, index)}"
     p, price = inputs.calibrated_probability[index], inputs.reference_price[index]
     side = int(decision.direction[index])
-    says = "no bet" if side == 0 else _SIDES[side]
-    return f"p {p:.4f} of settling at 1 beside a price of {price:.4f} says {says}"
+    return f"p {p:.4f} of settling at 1 beside a price of {price:.4f} says {_SIDES[side]}"
 
 
 def _missing(decision: Decision, index: int) -> str:

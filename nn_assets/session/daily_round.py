@@ -56,7 +56,7 @@ from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.portfolio.premium import traded_probability
-from nn_assets.session.binary_facts import binary_facts
+from nn_assets.session.binary_facts import Settled, binary_facts, settled_on
 from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, FillCosts, fill_costs_of, slippage_of
 from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_closes, of_unknown_shares
 from nn_assets.session.market_view import SessionMarket
@@ -150,6 +150,7 @@ class Round:
     ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
     volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
     sent_late: bool = False  # within the session: its orders would have been late, and were not sent
+    settled: tuple[Settled, ...] = ()  # binary contracts that were held and settled on this session
 
     @property
     def signals_on_record(self) -> SessionSignals:
@@ -229,7 +230,7 @@ def play_session(
     _require_next(session_state, session)
     reset = facts.controls.breaker_reset
     released = () if reset is None else reset.among(session_state.book.breaker_kinds)
-    under_way = session_state.orders
+    under_way, before = session_state.orders, session_state.book
     session_state = _released(_converted(session_state, facts, strategy.portfolio.lot_size), reset)
     late_hit = hit_by_late_closes(session_state.book, facts.market)
     filled = fill_session(
@@ -288,6 +289,7 @@ def play_session(
         ended=filled.ended,
         volatility=facts.volatility,
         sent_late=facts.sent_late,
+        settled=settled_on(before, facts.market.delisting) if strategy.market.binary else (),
     )
 
 
@@ -424,7 +426,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         groups=facts.groups,
         since_halt=market.since_halt,
         closes_session=facts.closes_session,
-        binary=binary_facts(strategy, book.symbols, market.session) if strategy.market.binary else None,
+        binary=binary_facts(strategy, book.symbols, market.session, market.gone) if strategy.market.binary else None,
     )
 
 
