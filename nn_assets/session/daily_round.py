@@ -228,6 +228,9 @@ def play_session(
     """
     session = facts.market.session
     _require_next(session_state, session)
+    if strategy.market.binary and facts.late is not None:  # what comes back by it has no stop either
+        no_stop = np.full(len(session_state.book.symbols), np.nan)
+        facts = replace(facts, late=replace(facts.late, stop_distance=no_stop))
     reset = facts.controls.breaker_reset
     released = () if reset is None else reset.among(session_state.book.breaker_kinds)
     under_way, before = session_state.orders, session_state.book

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -77,8 +79,13 @@ class EventMarket:
         return replay(strategy, cost_model_from(strategy.costs), 365, [scene])
 
 
-def event_market(contracts: int, seed: int = 3, edge: float = 0.1) -> EventMarket:
-    """Prices of 0.3 to 0.7, each wrong by ``edge`` on a side of its own; bars that hardly move."""
+def event_market(
+    contracts: int, seed: int = 3, edge: float = 0.1, settled_at: Mapping[int, float | None] = MappingProxyType({})
+) -> EventMarket:
+    """Prices of 0.3 to 0.7, each wrong by ``edge`` on a side of its own; bars that hardly move.
+
+    ``settled_at`` says otherwise of some contracts than what came out, or None where no settlement is stated.
+    """
     draw = np.random.default_rng(seed)
     price = draw.uniform(0.3, 0.7, contracts)
     probability = price + edge * draw.choice([-1.0, 1.0], contracts)
@@ -91,7 +98,9 @@ def event_market(contracts: int, seed: int = 3, edge: float = 0.1) -> EventMarke
         close = price[contract] + 0.004 * draw.choice([-1.0, 1.0], LIFE)
         close[-2:] = price[contract]
         frames.append(pd.DataFrame({"symbol": name, "session": days, **dict.fromkeys(FIELDS[:4], close)}))
-        actions.append((name, sessions[contract + LIFE], "settlement", outcome[contract]))
+        value = settled_at.get(contract, outcome[contract])
+        if value is not None:
+            actions.append((name, sessions[contract + LIFE], "settlement", value))
     bars = pd.concat(frames).assign(volume=1e12)
     names = tuple(f"C{contract:04d}" for contract in range(contracts))
     stated = pd.DataFrame(actions, columns=["symbol", "ex_session", "kind", "value"])
