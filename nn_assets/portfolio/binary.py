@@ -42,7 +42,7 @@ class _Bets:
 
     complete: BoolArray
     stays_held: BoolArray  # overdue, doubted or halted: nothing is added
-    believed: FloatArray  # probability, moved towards the price by the confidence that lacks
+    believed: FloatArray  # probability, moved towards the price by what is not trusted
     cost_usd: FloatArray  # of buying or selling a contract, at the order considered
     start: FloatArray
     alone: FloatArray  # the fraction of Kelly, priced at costs, without limits
@@ -113,7 +113,7 @@ def _bets(inputs: DecisionInputs, facts: BinaryFacts, settings: PortfolioSetting
     price, equity = inputs.reference_price, max(inputs.equity_usd, 0.0)
     complete, proven = _complete(inputs), enough_evidence(inputs, settings)
     start = _stakes(np.nan_to_num(inputs.start_quantity), inputs)
-    believed = price + np.clip(inputs.confidence, 0.0, 1.0) * (inputs.calibrated_probability - price)
+    believed = price + _trusted(inputs, settings) * (inputs.calibrated_probability - price)
     usable = complete & proven & (equity > 0.0)
     chance = np.where(usable, believed, np.nan)
 
@@ -163,6 +163,17 @@ def _bets(inputs: DecisionInputs, facts: BinaryFacts, settings: PortfolioSetting
     )
     solution = shared_out(capped, np.minimum(np.maximum(zone.keepable, wanted), most), before, limits)
     return _Bets(complete, stays, believed, cost, start, side * wanted, capped, solution)
+
+
+def _trusted(inputs: DecisionInputs, settings: PortfolioSettings) -> FloatArray:
+    """How far a probability is believed against the price, 0 to 1: its confidence, and n / (n + n0) for its record.
+
+    n effective outcomes stand beside n0 (``shrink_prior_outcomes``) at the price, as beside those at a base rate in
+    other markets' calibration: once, and there not at all.
+    """
+    prior, count = settings.shrink_prior_outcomes, inputs.outcomes.astype(np.float64)
+    of_record = count / np.maximum(count + prior, 1.0) if prior > 0.0 else np.ones_like(count)
+    return np.asarray(np.clip(inputs.confidence, 0.0, 1.0) * of_record)
 
 
 def _complete(inputs: DecisionInputs) -> BoolArray:

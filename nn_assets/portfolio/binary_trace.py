@@ -69,7 +69,9 @@ def _edge(decision: Decision, index: int) -> str:
     horizon = decision.inputs.horizon_sessions
     edge, after = decision.edge_kept[index] * horizon, decision.edge_opened[index] * horizon
     return (
-        f"edge {edge:.2%} of the stake at confidence {decision.inputs.confidence[index]:.3f}, {after:.2%} after "
+        f"edge {edge:.2%} of the stake at confidence {decision.inputs.confidence[index]:.3f} and a record worth "
+        f"{int(decision.inputs.outcomes[index])} outcomes beside {decision.settings.shrink_prior_outcomes:g} at the "
+        f"price, {after:.2%} after "
         f"{decision.round_trip_cost[index]:.2%} of costs of the purchase; a settlement costs nothing"
     )
 

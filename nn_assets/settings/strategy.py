@@ -382,6 +382,15 @@ class Strategy(Section):
         return self
 
     @property
+    def prior_outcomes_at_base_rate(self) -> float:
+        """Effective outcomes at the base rate that a calibration begins with.
+
+        None for binary contracts: who knows nothing of one believes its price, so that what is known of it is shrunk
+        towards that, where it is sized.
+        """
+        return 0.0 if self.market.binary else self.portfolio.shrink_prior_outcomes
+
+    @property
     def closes_only(self) -> bool:
         """Whether a bar is its close alone."""
         return self.source.closes_alone

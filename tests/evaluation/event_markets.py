@@ -36,7 +36,8 @@ def event_strategy(**changes: dict[str, object]) -> Strategy:
         "market": {"history_starts": "2018-01-01", "calendar": "24/7", "asset_class": "binary"},
         "label": {"kind": "settlement", "horizon_sessions": 1, "execution": "next_close"},
         "costs": dict(free),
-        "portfolio": {**open_limits, **losses, "adv_limit_fraction": 1.0, "minimum_outcomes": 1, "lot_size": 1e-6},
+        "portfolio": {**open_limits, **losses, "adv_limit_fraction": 1.0, "minimum_outcomes": 1, "lot_size": 1e-6}
+        | {"shrink_prior_outcomes": 0.0},
         "execution": {
             "participation_cap_fraction": 1.0,
             "cost_noise_fraction": 0.0,

@@ -15,7 +15,7 @@ from nn_assets.settings import CostSettings, PortfolioSettings
 from tests.portfolio.facts import facts
 
 _LIMITS = ("single_name_limit", "risk_per_signal_fraction", "risk_total_fraction", "sector_limit", "adv_limit_fraction")
-OPEN = PortfolioSettings(**dict.fromkeys(_LIMITS, 1.0))
+OPEN = PortfolioSettings(**dict.fromkeys(_LIMITS, 1.0), shrink_prior_outcomes=0.0)
 
 
 def contracts(
@@ -72,6 +72,11 @@ def test_impact_makes_a_bet_smaller() -> None:
 
 def test_confidence_moves_the_probability_towards_the_price() -> None:
     assert decided(contracts([0.6], [0.5], confidence=np.array([0.5]))).weights[7, 0] == pytest.approx(0.05)
+
+
+def test_a_short_record_moves_it_there_too() -> None:
+    short = contracts([0.6], [0.5], outcomes=np.array([60]))
+    assert decided(short, replace_k(0.5, shrink_prior_outcomes=60.0)).weights[7, 0] == pytest.approx(0.05)
 
 
 def test_outcomes_of_one_event_are_sized_together() -> None:
