@@ -51,7 +51,8 @@ def kelly_stakes(probability: FloatArray, ask: FloatArray, bid: FloatArray, even
     count = int(group.max(initial=-1)) + 1
 
     def by_event(values: FloatArray) -> FloatArray:
-        return np.bincount(group, weights=np.where(known, values, 0.0), minlength=count)
+        summed = np.bincount(group, weights=np.where(known, values, 0.0), minlength=count)
+        return np.asarray(summed, dtype=np.float64)
 
     p = np.where(known, probability, 0.0)
     p = p / np.maximum(by_event(p), 1.0)[group]

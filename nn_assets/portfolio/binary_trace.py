@@ -47,7 +47,7 @@ def _signal(decision: Decision, index: int) -> str:
     if not decision.complete[index]:
         return f"no position: {_missing(decision, index)}"
     p, price = inputs.calibrated_probability[index], inputs.reference_price[index]
-    side = int(decision.direction[index])
+    side = int(np.sign(p - price))
     return f"p {p:.4f} of settling at 1 beside a price of {price:.4f} says {_SIDES[side]}"
 
 

@@ -504,7 +504,8 @@ class PortfolioSettings(Section):
     ``groups: behaviour`` holds names that have no sector in ``sectors`` to ``sector_limit`` by how they move.
 
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate (of
-    binary contracts at the price, where they are sized), beside a record that loses half its weight in ``shrink_half_life_months``.
+    binary contracts at the price, where they are sized), beside a record that loses half its weight in
+    ``shrink_half_life_months``.
     """
 
     retired: ClassVar[Mapping[str, Any]] = MappingProxyType({"edge_to_weight": 10.0})
