@@ -49,16 +49,16 @@ def binary_facts(
         Contracts that settled by this session; none when left out. The others are overdue after the day they settle by.
     """
     open_still = np.ones(len(symbols), dtype=np.bool_) if settled is None else ~settled
-    stated = [strategy.market.contracts.get(symbol, _OF_ITS_OWN) for symbol in symbols]
-    shared = Counter(contract.event for contract in stated if contract.event)
-    events = tuple(contract.event if shared[contract.event] > 1 else "" for contract in stated)
+    contracts = [strategy.market.contracts.get(symbol, _OF_ITS_OWN) for symbol in symbols]
+    shared = Counter(contract.event for contract in contracts if contract.event)
+    events = tuple(contract.event if shared[contract.event] > 1 else "" for contract in contracts)
     numbers = {event: number for number, event in enumerate(shared)}
     alone = len(numbers)
     return BinaryFacts(
         event=np.array([numbers[name] if name else alone + index for index, name in enumerate(events)], dtype=np.int64),
         events=events,
         overdue=np.array(
-            [contract.settles_by is not None and session.date() > contract.settles_by for contract in stated],
+            [contract.settles_by is not None and session.date() > contract.settles_by for contract in contracts],
             dtype=np.bool_,
         )
         & open_still,

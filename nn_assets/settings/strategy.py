@@ -346,14 +346,14 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _binary_contracts_are_sized_by_their_settlement(self) -> Strategy:
         portfolio, is_binary = self.portfolio, self.market.binary
-        stated = {
+        of_binaries = {
             f"label.kind {self.label.kind}": self.label.kind == LABEL_OF_BINARIES,
             "costs.contract_fee_fraction": self.costs.contract_fee_fraction > 0.0,
             "cleaning.binary_prices": self.cleaning.binary_prices,
         }
-        if not is_binary and any(stated.values()):
+        if not is_binary and any(of_binaries.values()):
             raise ValueError(
-                f"{', '.join(key for key, is_stated in stated.items() if is_stated)}: for contracts that settle at 1 "
+                f"{', '.join(key for key, is_there in of_binaries.items() if is_there)}: for contracts that settle at 1 "
                 "or at 0 alone: state market.asset_class: binary, or leave it out"
             )
         if not is_binary:

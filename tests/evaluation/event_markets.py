@@ -32,7 +32,7 @@ def event_strategy(**changes: dict[str, object]) -> Strategy:
         "session_loss_limit_fraction": 0.96,
         "stale_symbols_limit_fraction": 0.99,
     }
-    stated: dict[str, dict[str, object]] = {
+    settings: dict[str, dict[str, object]] = {
         "market": {"history_starts": "2018-01-01", "calendar": "24/7", "asset_class": "binary"},
         "label": {"kind": "settlement", "horizon_sessions": 1, "execution": "next_close"},
         "costs": dict(free),
@@ -46,8 +46,8 @@ def event_strategy(**changes: dict[str, object]) -> Strategy:
         },
     }
     for section, values in changes.items():
-        stated[section] = {**stated.get(section, {}), **values}
-    return Strategy.model_validate({"name": "events", "trade_without_verdict": True, **stated})
+        settings[section] = {**settings.get(section, {}), **values}
+    return Strategy.model_validate({"name": "events", "trade_without_verdict": True, **settings})
 
 
 @dataclass(frozen=True)
@@ -104,5 +104,5 @@ def event_market(
             actions.append((name, sessions[contract + LIFE], "settlement", value))
     bars = pd.concat(frames).assign(volume=1e12)
     names = tuple(f"C{contract:04d}" for contract in range(contracts))
-    stated = pd.DataFrame(actions, columns=["symbol", "ex_session", "kind", "value"])
-    return EventMarket(panel_from_bars(bars, sessions, names, stated), price, probability, outcome)
+    settlements = pd.DataFrame(actions, columns=["symbol", "ex_session", "kind", "value"])
+    return EventMarket(panel_from_bars(bars, sessions, names, settlements), price, probability, outcome)

@@ -20,8 +20,8 @@ from nn_assets.operations.decisions.round_checks import check_sessions
 from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.actions import _refuse_those_of_another_market
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.settings import Strategy
-from nn_assets.store.home import reports_root
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
 from tests.orchestration.conftest import living_in
@@ -90,8 +90,8 @@ def strategy_in(home: Path, *, other_from: str | None = None, **market: object) 
     folder = home / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     symbols = event_files(folder, other_from=other_from)
-    stated = {**SETTINGS, "market": {**SETTINGS["market"], "symbols": list(symbols), **market}}
-    (folder / "events.yaml").write_text(yaml.safe_dump(stated), encoding="utf-8")
+    settings = {**SETTINGS, "market": {**SETTINGS["market"], "symbols": list(symbols), **market}}
+    (folder / "events.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return find_strategy("events").strategy
 
 
@@ -111,9 +111,12 @@ def test_live_rounds_bet_hold_settle_and_say_so(tmp_path: Path) -> None:
         assert all(judged.held is not False for judged in check_sessions(decided, strategy.portfolio))
         settled = [(done.round.session, one) for done in decided for one in done.round.settled]
         assert len(settled) >= 2
-        for session, one in settled:
-            page = (reports_root() / f"events-{session.date()}.html").read_text(encoding="utf-8")
-            assert f"Settled before this session&#39;s first fill: {one.symbol} at {one.value:g}" in page
+        with open_history(strategy) as history:
+            for done in decided:
+                if done.round.settled:
+                    page = write_daily_page(history, done.round, done.frames, done.provenance, None).read_text("utf-8")
+                    (one, *_) = done.round.settled
+                    assert f"Settled before this session&#39;s first fill: {one.symbol} at {one.value:g}" in page
         for done in decided:
             book = done.round.session_state.book
             assert np.isnan(book.stop_price).all()
