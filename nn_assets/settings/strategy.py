@@ -353,7 +353,7 @@ class Strategy(Section):
         }
         if not is_binary and any(of_binaries.values()):
             raise ValueError(
-                f"{', '.join(key for key, is_there in of_binaries.items() if is_there)}: for contracts that settle at 1 "
+                f"{', '.join(key for key, there in of_binaries.items() if there)}: for contracts that settle at 1 "
                 "or at 0 alone: state market.asset_class: binary, or leave it out"
             )
         if not is_binary:

@@ -67,15 +67,20 @@ def test_a_settlement_restated_is_paid_the_other_way_round_when_that_is_known(ma
     assert mended.rounds[0].state.equity_usd - whole.rounds[-2].state.equity_usd == pytest.approx(-held, rel=1e-9)
     assert mended.rounds[0].session_state.book.quantity[CONTRACT] == 0.0
     assert np.isnan(mended.rounds[0].session_state.book.stop_price).all()
-    withdrawn = event_market(COUNT, settled_at={CONTRACT: None})
-    late = late_actions_since(
-        first.rounds, views[0], market_view(withdrawn.panel, strategy.portfolio), strategy.portfolio.stop_atr_multiple
-    )
-    scene = replace(scene, market=market_view(withdrawn.panel, strategy.portfolio))
+
+
+@pytest.mark.full
+def test_a_settlement_withdrawn_gives_the_contracts_back_and_no_stop(market: EventMarket) -> None:
+    strategy, withdrawn = event_strategy(), event_market(COUNT, settled_at={CONTRACT: None})
+    first = market.played(strategy, market.probability, ROW + 2)
+    view = market_view(withdrawn.panel, strategy.portfolio)
+    before = market_view(market.panel, strategy.portfolio)
+    late = late_actions_since(first.rounds, before, view, strategy.portfolio.stop_atr_multiple)
+    scene = Scene(range(ROW + 2, ROW + 3), view, withdrawn.labels(strategy), withdrawn.forecasts(market.probability))
     back = replay(
-        strategy, costs, 365, [scene], initial=first.session_state, late=lambda row: late if row == rows[0] else None
+        strategy, cost_model_from(strategy.costs), 365, [scene], initial=first.session_state, late=lambda _: late
     )
-    book = back.rounds[0].session_state.book
+    held, book = first.rounds[-3].session_state.book.quantity[CONTRACT], back.rounds[0].session_state.book
     assert book.quantity[CONTRACT] == pytest.approx(held)
     assert np.isnan([book.stop_price[CONTRACT], book.pending_stop_distance[CONTRACT]]).all()
 
@@ -208,10 +213,12 @@ def test_gross_and_net_of_a_book_are_what_is_at_stake() -> None:
     assert (state.gross_fraction, state.net_fraction) == pytest.approx((0.35, -0.25))
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full), pytest.param(3, marks=pytest.mark.full)])
-def test_no_price_ruins_an_account_that_bets_all_it_may_on_nonsense(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "more"), [(1, 0), *(pytest.param(seed, 40, marks=pytest.mark.full) for seed in (2, 3, 4))]
+)
+def test_no_price_ruins_an_account_that_bets_all_it_may_on_nonsense(seed: int, more: int) -> None:
     """Prices jump anywhere between decision, fill and settlement, and probabilities say anything, at all of Kelly."""
-    draw, market = np.random.default_rng(seed), event_market(COUNT + 20, seed)
+    draw, market = np.random.default_rng(seed), event_market(COUNT + more, seed)
     fields = {name: getattr(market.panel, name).copy() for name in ("open", "high", "low", "close")}
     there = np.isfinite(fields["close"])
     for name in ("open", "close"):
@@ -222,7 +229,7 @@ def test_no_price_ruins_an_account_that_bets_all_it_may_on_nonsense(seed: int) -
         portfolio={"kelly_fraction": 1.0, "lot_size": 1.0},
         label={"execution": "next_open"},
         costs={"contract_fee_fraction": 0.07, "half_spread_bps": 50.0},
-        market={"contracts": {f"C{number:04d}": {"event": f"E{number // 4}"} for number in range(1, COUNT, 2)}},
+        market={"contracts": {f"C{number:04d}": {"event": f"E{number // 4}"} for number in range(1, COUNT + more, 2)}},
     )
     spread = np.where(there, draw.uniform(0.0, 1.0, there.shape), np.nan)
     view = market_view(wild.panel, strategy.portfolio)
@@ -236,4 +243,4 @@ def test_no_price_ruins_an_account_that_bets_all_it_may_on_nonsense(seed: int) -
         assert book.cash_usd + np.minimum(book.quantity, 0.0).sum() >= -1e-6
         assert done.state.equity_usd > 0.0
         fills += len(done.fills[0])
-    assert fills > 40
+    assert fills > 8 + more
