@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from nn_assets.evaluation.replay import Replay
+from nn_assets.costs.model import cost_model_from
+from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene
+from nn_assets.session.market_view import market_view
 from tests.evaluation.event_markets import LIFE, WARM_UP, EventMarket, event_market, event_strategy
 
 FIRST = WARM_UP - LIFE + 2  # contract that is bet on in the first round
@@ -75,6 +77,19 @@ def test_the_future_changes_nothing_before_it(market: EventMarket) -> None:
     for one, two in zip(whole.rounds, other.rounds, strict=True):
         np.testing.assert_array_equal(one.decision.target_quantity, two.decision.target_quantity)
         assert one.state == two.state
+
+
+def test_the_yardstick_keeps_what_its_contracts_paid(market: EventMarket) -> None:
+    strategy, first = event_strategy(), LIFE - 1
+    view = market_view(market.panel, strategy.portfolio)
+    scene = Scene(range(first, 2 * LIFE), view, market.labels(strategy), market.forecasts(market.probability))
+    yardstick = BuyAndHold(1e6, cost_model_from(strategy.costs), settles=True)
+    yardstick.hold(scene)
+    bought = np.flatnonzero(np.isfinite(market.panel.close[first]) & np.isfinite(view.cost_volatility[first]))
+    paid = market.outcome[bought] / market.panel.close[first, bought]
+    worth = np.prod(1.0 + yardstick.track.gross[first + 1 :])
+    assert len(bought) > 3
+    assert worth == pytest.approx(paid.mean())
 
 
 @pytest.mark.full

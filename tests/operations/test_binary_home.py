@@ -19,7 +19,7 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.round_checks import check_sessions
 from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.history import open_history
-from nn_assets.operations.intake.actions import _refuse_those_of_another_market
+from nn_assets.operations.intake.actions import _refuse_several_winners, _refuse_those_of_another_market
 from nn_assets.operations.session_page import write_daily_page
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -167,3 +167,14 @@ def test_an_action_of_another_market_is_refused_by_name(kind: str, asset_class: 
     with pytest.raises(SourceError, match=f"E000 2020-03-11 {kind}") as refused:
         _refuse_those_of_another_market(strategy, conform(pd.DataFrame(action).assign(source="s"), DELIVERED_ACTIONS))
     assert "market.asset_class" in str(refused.value)
+
+
+def test_two_outcomes_of_one_event_that_both_came_out_are_refused_by_name() -> None:
+    contracts = {"CUT": {"event": "FED"}, "HOLD": {"event": "FED"}, "RAIN": {}}
+    market = {"history_starts": "2020-01-01", "asset_class": "binary", "contracts": contracts}
+    strategy = Strategy.model_validate({"name": "events", "market": market, "label": {"kind": "settlement"}})
+    table = {"symbol": ["CUT", "HOLD", "RAIN"], "ex_session": [pd.Timestamp("2020-03-11")] * 3, "kind": "settlement"}
+    both = conform(pd.DataFrame(table).assign(value=1.0, source="s"), DELIVERED_ACTIONS)
+    with pytest.raises(SourceError, match="settlements at 1 of CUT, HOLD"):
+        _refuse_several_winners(strategy, both)
+    _refuse_several_winners(strategy, both.assign(value=[1.0, 0.0, 1.0]))

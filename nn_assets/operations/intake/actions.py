@@ -50,7 +50,7 @@ def new_actions(
     SourceError
         The source withdraws more at once than ``source.max_withdrawn_fraction``, or states an action as known later
         than it is on record. Or one is of another market: a settlement of what is no binary contract, or a split,
-        dividend or delisting of one.
+        dividend or delisting of one. Or several contracts of one event settle at 1.
     """
     strategy, market = history.strategy, history.strategy.market
     path = strategy.source.actions_path
@@ -62,6 +62,7 @@ def new_actions(
     delivered = offering.actions(market.symbols, first, last)
     outside = taken_outside(delivered), first_outside(delivered)
     _refuse_those_of_another_market(strategy, delivered)
+    _refuse_several_winners(strategy, delivered)
     stamped = with_action_moments(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
@@ -97,6 +98,26 @@ def _refuse_those_of_another_market(strategy: Strategy, delivered: DeliveredActi
         rule="actions_of_the_market",
         key="market.asset_class",
     )
+
+
+def _refuse_several_winners(strategy: Strategy, delivered: DeliveredActions) -> None:
+    won = delivered[(delivered["kind"] == SETTLEMENT) & (delivered["value"] == 1.0)]
+    winners: dict[str, list[str]] = {}
+    for row in named_rows(won):
+        contract = strategy.market.contracts.get(str(row.symbol))
+        if contract is not None and contract.event:
+            winners.setdefault(contract.event, []).append(str(row.symbol))
+    for event, symbols in winners.items():
+        if len(symbols) > 1:
+            raise SourceError(
+                expected=f"at most one contract of the event {event} that settles at 1: they were sized as such",
+                found=f"settlements at 1 of {', '.join(symbols)}",
+                remedy="correct the settlements, or give contracts that do not exclude each other events of their own "
+                "in market.contracts",
+                symbol=symbols[1],
+                rule="one_outcome_an_event",
+                key="market.contracts",
+            )
 
 
 def append_actions(history: History, fresh: ActionVersions) -> None:
