@@ -118,8 +118,8 @@ SIGNALS = Contract(
     direction=whole(
         "none",
         "1 long, -1 short, 0 none: the side of expected_return by `programme`; of calibrated_probability beside one "
-        "half by `per_name`, which sizes by its side of base_rate unless the premium is held; of a binary contract yes, "
-        "no or none",
+        "half by `per_name`, which sizes by its side of base_rate unless the premium is held; of a binary contract yes "
+        "or no",
         one_of(-1, 0, 1),
     ),
     expected_return=number(
