@@ -34,6 +34,7 @@ def test_it_needs_its_label_alone_and_brings_the_rest() -> None:
         (text_of(rest="portfolio: {net_limit: 0.5}"), "portfolio.net_limit of portfolio.gross_limit 1.0 or more"),
         (text_of(rest="portfolio: {gross_limit: 2.0, net_limit: 2.0}"), "a contract is paid for in full"),
         (text_of(rest="portfolio: {volatility: har}"), "portfolio.volatility left out"),
+        (text_of(", compare_with: {kind: files, path: other.csv}"), "no market.compare_with"),
         (text_of(", symbols: [CUT], contracts: {CUTS: {event: FED}}"), "market.contracts names CUTS"),
         (text_of().replace("asset_class: binary", "asset_class: equity"), "label.kind settlement: for contracts"),
         (
@@ -65,3 +66,10 @@ def test_a_strategy_that_states_none_of_it_keeps_its_hash_and_its_record() -> No
     binary = Strategy.model_validate({**plain, "market": {**plain["market"], "asset_class": "binary"}, "label": {
         "kind": "settlement"}})  # fmt: skip
     assert binary.content_hash() != strategy.content_hash()
+
+
+def test_a_broker_of_ones_own_is_refused(tmp_path: Any) -> None:
+    (tmp_path / "mine.py").write_text('register_broker("venue_of_mine")\n', encoding="utf-8")
+    text = text_of(rest=f"plugins: [{tmp_path / 'mine.py'}]\nexecution: {{broker: venue_of_mine}}\n")
+    with pytest.raises(SettingsError, match=r"execution\.broker: paper, not venue_of_mine"):
+        parse_strategy(text)

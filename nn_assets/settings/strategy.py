@@ -373,6 +373,9 @@ class Strategy(Section):
             "bought": portfolio.net_limit < portfolio.gross_limit,
             "portfolio.gross_limit of 1 or less: a contract is paid for in full": portfolio.gross_limit > 1.0,
             "no intraday.decisions, which know no actions": self.decisions is not None,
+            "no market.compare_with, which compares prices by their ratio": self.market.compare_with is not None,
+            f"execution.broker: paper, not {self.execution.broker}: an order says nothing yet of the price that it may "
+            "cost at most, and one at a venue could buy at any": self.execution.broker != "paper",
         }
         if any(asked.values()):
             needed = "; ".join(requirement for requirement, unmet in asked.items() if unmet)
