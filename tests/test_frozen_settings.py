@@ -39,6 +39,11 @@ execution: {broker: mine, broker_settings: {routes: {a: [1]}}}
 """
 INTRADAY = "name: within\nmarket: {history_starts: 2016-01-04}\nintraday: {path: bars, named: {a: AAA}}\n"
 TRADES = "name: ticks\nmarket: {history_starts: 2016-01-04}\nsource: {kind: trades, path: ticks, named: {a: AAA}}\n"
+CONTRACTS = """
+name: contracts
+market: {history_starts: 2016-01-04, asset_class: binary, contracts: {AAA: {event: B}}}
+label: {kind: settlement}
+"""
 PLUGIN = """
 register_label("mine", relative=False)
 register_network("mine")
@@ -85,7 +90,8 @@ def _sections(value: Any) -> Iterator[Section]:
 def strategies(tmp_path_factory: pytest.TempPathFactory) -> list[Strategy]:
     file = tmp_path_factory.mktemp("frozen") / "mine.py"
     file.write_text(PLUGIN)
-    return [parse_strategy(f"plugins: [{file}]\n{STRATEGY}"), parse_strategy(INTRADAY), parse_strategy(TRADES)]
+    texts = f"plugins: [{file}]\n{STRATEGY}", INTRADAY, TRADES, CONTRACTS
+    return [parse_strategy(text) for text in texts]
 
 
 def test_every_mapping_of_every_section_refuses_to_be_written_to(strategies: list[Strategy]) -> None:

@@ -118,13 +118,15 @@ SIGNALS = Contract(
     direction=whole(
         "none",
         "1 long, -1 short, 0 none: the side of expected_return by `programme`; of calibrated_probability beside one "
-        "half by `per_name`, which sizes by its side of base_rate unless the premium is held",
+        "half by `per_name`, which sizes by its side of base_rate unless the premium is held; of a binary contract yes "
+        "or no",
         one_of(-1, 0, 1),
     ),
     expected_return=number(
         "fraction",
         "over the horizon, signed, before limits: by `programme` that of the decision, missing where a fact was; by "
-        "`per_name`, and in sessions decided before that was kept, what calibrated_probability earns by the two means",
+        "`per_name`, and in sessions decided before that was kept, what calibrated_probability earns by the two means; "
+        "of a binary contract that of yes",
         nullable=True,
     ),
     mean_win=at_least_zero("fraction", "mean gain over the horizon where the label came true", nullable=True),
@@ -146,7 +148,7 @@ TARGET_POSITIONS = Contract(
     **_REFERENCE,
     current_quantity=number("shares", "held before, negative where short"),
     target_quantity=number("shares", "to hold, negative where short"),
-    target_weight=number("fraction of equity", "the target, signed"),
+    target_weight=number("fraction of equity", "the target, signed; of a binary contract the stake, no negative"),
     stop_price=positive(_SHARE, "the stop of the target; missing where it is zero", nullable=True),
     **_KNOWN,
 )

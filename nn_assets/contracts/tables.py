@@ -29,6 +29,9 @@ QUOTES = tuple(f"{side}_{price}" for side in ("bid", "ask") for price in PRICES)
 DETAILS = ("vwap", "trades", "bid", "ask", "effective_spread")
 """What a source may say of a daily bar beyond its prices and volume; most sources say none of it."""
 
+LEFT_BY = ("delisting", "settlement")
+"""Kinds of actions after which a symbol is no more, and what is held of it is paid out."""
+
 _SHARE = "USD/share"
 _SYMBOL = {"symbol": text("the instrument")}
 _SESSION = {"session": day("the session")}
@@ -119,14 +122,24 @@ BAR_DETAILS = Contract(
 
 _ACTION = _SYMBOL | {
     "ex_session": day("the first session that trades without it"),
-    "kind": text("what happened", "split", "dividend", "delisting"),
+    "kind": text("what happened", "split", "dividend", *LEFT_BY),
     "value": at_least_zero(
-        "new shares for one; USD/share", "of a split; of a dividend or delisting. Missing: withdrawn", nullable=True
+        "new shares for one; USD/share",
+        "of a split; of a dividend, delisting or settlement (0 or 1). Missing: withdrawn",
+        nullable=True,
     ),
 }
-_WORTH = Check(
-    "value > 0, of a delisting >= 0",
-    holds=lambda actions: ~((actions["value"] == 0.0) & (actions["kind"] != "delisting")),
+_WORTH = (
+    Check(
+        "value > 0, of a delisting >= 0",
+        holds=lambda actions: ~((actions["value"] == 0.0) & ~actions["kind"].isin(LEFT_BY)),
+    ),
+    Check(
+        "value 0 or 1 of a settlement",
+        holds=lambda actions: (
+            (actions["kind"] != "settlement") | actions["value"].isna() | actions["value"].isin((0.0, 1.0))
+        ),
+    ),
 )
 _AN_ACTION = "symbol ex_session kind"
 
@@ -135,7 +148,7 @@ DELIVERED_ACTIONS = Contract(
     "sources",
     "A corporate action that a source hands over; dividends of one day are added up.",
     _AN_ACTION,
-    checks=(_WORTH,),
+    checks=_WORTH,
 ).of(
     **_ACTION,
     **_SOURCE,
@@ -146,7 +159,7 @@ ACTION_VERSIONS = Contract(
     "A version of a corporate action; rows are only ever appended.",
     _AN_ACTION,
     told_apart_by=_MOMENTS,
-    checks=(_WORTH,),
+    checks=_WORTH,
     exported="actions",
 ).of(
     **_ACTION,

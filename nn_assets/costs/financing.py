@@ -14,6 +14,8 @@ def financing_text(strategy: Strategy) -> str:
     costs, asset_class = strategy.costs, strategy.market.asset_class
     named = asset_class or "market.asset_class left out"
     notes = [f"{named}: shorts pay {costs.borrow_fee_annual_fraction:.2%} a year to borrow"]
+    if strategy.market.binary:
+        notes = [f"{named}: yes and no are paid for in full, nothing is borrowed"]
     if strategy.market.margined:
         notes.append("positions take no cash, all of the equity earns the cash rate")
     if costs.funding is not None:

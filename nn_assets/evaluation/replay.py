@@ -222,10 +222,12 @@ class BuyAndHold:
         What is bought for; its impact depends on it.
     costs : CostModel
         In force on the first session.
+    settles : bool
+        Whether what it buys are binary contracts, yes alone: each ends at its settlement, which is kept in cash.
     """
 
-    def __init__(self, capital_usd: float, costs: CostModel) -> None:
-        self._capital_usd, self._costs = capital_usd, costs
+    def __init__(self, capital_usd: float, costs: CostModel, *, settles: bool = False) -> None:
+        self._capital_usd, self._costs, self._settles = capital_usd, costs, settles
         self._entry_cost = 0.0
         self._returns: dict[int, float] = {}
         self._start = self._last = -1
@@ -234,17 +236,22 @@ class BuyAndHold:
     def hold(self, scene: Scene) -> None:
         """Hold what was bought over the sessions of a scene."""
         close, last = scene.market.panel.total_return().close, scene.rows[-1]
+        actions = scene.market.panel.adjustment
+        if self._settles and actions is not None:
+            close = np.where(np.isfinite(actions.delisting), actions.delisting, close)
         if self._start < 0:
             self._buy(close, scene)
         prices = pd.DataFrame(close[self._start : last + 1]).ffill().to_numpy()[self._last - self._start :]
-        growth = prices[:, self._there] / prices[0, self._there]
+        with np.errstate(invalid="ignore", divide="ignore"):  # nothing is left of what settled at 0
+            growth = prices[:, self._there] / prices[0, self._there]
         growth[~np.isfinite(growth)] = 1.0  # no longer quoted by what is known now: it keeps what it was worth
         if scene.market.funding is not None:
             paid = scene.market.funding.rate[self._last + 1 : last + 1, self._there]
             growth[1:] = np.cumprod(growth[1:] / growth[:-1] - paid, axis=0)
         value = self._wealth * growth
         total = value.mean(axis=1)
-        self._returns.update(enumerate(total[1:] / total[:-1] - 1.0, start=self._last + 1))
+        earned = np.divide(total[1:], total[:-1], out=np.ones(len(total) - 1), where=total[:-1] != 0.0) - 1.0
+        self._returns.update(enumerate(earned, start=self._last + 1))
         self._wealth, self._last = value[-1], last
 
     def _buy(self, close: FloatArray, scene: Scene) -> None:

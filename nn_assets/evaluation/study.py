@@ -110,7 +110,8 @@ class Terms:
     record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
     this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why. Up to
     ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
-    ``decisions_per_day`` are those of a usual day, where the strategy decides within the session.
+    ``decisions_per_day`` are those of a usual day, where the strategy decides within the session. ``unjudged`` is the
+    verdict of every month where no look can be taken.
     """
 
     trials: int
@@ -120,6 +121,7 @@ class Terms:
     released: Mapping[str, str] = field(default_factory=dict)
     in_sample_until: pd.Timestamp | None = None
     decisions_per_day: int | None = None
+    unjudged: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def run_study(
     """
     rows, played = material.rows, estimators_of(strategy.learning.baselines) if played is None else played
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in played}
-    yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
+    capital_usd, settles = strategy.portfolio.initial_capital_usd, strategy.market.binary
+    yardstick = BuyAndHold(capital_usd, material.costs(rows[0]), settles=settles)
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
     training_share = np.full(len(material.sessions), np.nan)
@@ -324,8 +327,9 @@ def judge_figures(
     """
     judged: list[MonthVerdict] = []
     for month, figures in figures_by_month.items():
-        if month < terms.first_look:
-            judged.append(MonthVerdict(month, figures, unjudged(NOT_A_LOOK, figures, terms), None))
+        if month < terms.first_look or terms.unjudged is not None:
+            why = terms.unjudged or NOT_A_LOOK
+            judged.append(MonthVerdict(month, figures, unjudged(why, figures, terms), None))
             continue
         taken = [entry.look for entry in judged if entry.look is not None]
         judged_looks = [*taken, _look(figures, month, estimator)]

@@ -139,6 +139,14 @@ NOT_A_LOOK = Verdict(
 )
 """The verdict of a month before the first look: unplanned looks would spend without end."""
 
+NOT_AGAINST_THE_PRICE = Verdict(
+    "cannot tell",
+    "a forecast of a settlement is above chance for as long as it repeats the price, and the record is not judged "
+    "against the price: the figures show what the book earned, and trade_without_verdict trades by them",
+    "AUC",
+)
+"""The verdict on binary contracts, at every look: an AUC says nothing there, nor does an accuracy of a leak."""
+
 NO_MONTH_ENDED = Verdict(
     "cannot tell", "no month of the record has ended: a verdict is taken at a month's end, and none before", "AUC"
 )

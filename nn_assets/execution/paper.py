@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from nn_assets.arrays import BoolArray, FloatArray, Session
 from nn_assets.costs.model import CostModel
+from nn_assets.execution.binary_fills import STAKE_SPENT, binary_fills
 from nn_assets.execution.broker import Account, Bar, Liquidity, Stops
 from nn_assets.execution.orders import Execution, Orders, ended_where, joined_orders, reduces
 from nn_assets.execution.resting import Resting, resting_orders
@@ -333,8 +334,8 @@ class PaperBroker:
         """As of :meth:`Broker.orders`.
 
         What is not filled whole ended by ``no_bar``, ``no_volume``, ``volume_cap`` (filled in part, or not at all),
-        ``no_liquidity`` (no ADV or volatility to price it with), or, of a passive order that rested, by
-        ``limit_not_reached``, ``queue_ahead`` or ``stop_first``.
+        ``no_liquidity`` (no ADV or volatility to price it with); of a passive order that rested also by
+        ``limit_not_reached``, ``queue_ahead`` or ``stop_first``, of binary contracts by ``stake_spent``.
         """
         return joined_orders([*self._ended, *(batch for batch in self._waiting if isinstance(batch, Orders))])
 
@@ -364,6 +365,9 @@ class PaperBroker:
         stop_price = account.book.stop_price if execution == "next_open" else None
         market = (account.bar, account.costs, account.liquidity, settings)
         fills = fill_orders(orders, *market, execution, held, stop_price)
+        stake_spent: frozenset[str] = frozenset()
+        if account.strategy.market.binary:
+            fills, stake_spent = binary_fills(fills, orders, account, held, self._cash_usd)
         filled_quantity = dict(zip(fills.client_order_id, fills.quantity, strict=True))
         unfilled = _reasons_unfilled(account.bar.at(execution), account.bar, account.liquidity, orders, held)
         if settings.paper_fills == "by_urgency":
@@ -371,6 +375,7 @@ class PaperBroker:
             unfilled = np.where((unfilled == "volume_cap") & (resting != ""), resting, unfilled)
         reasons = [
             code
+            or (STAKE_SPENT if name in stake_spent else None)
             or (None if filled_quantity.get(name) == wanted else "volume_cap" if name in filled_quantity else reason)
             for name, wanted, code, reason in zip(
                 orders.client_order_id, orders.quantity, orders.reason_code, unfilled.tolist(), strict=True

@@ -12,6 +12,7 @@ import numpy as np
 from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.execution.orders import Orders, denied_with_their_close, quantity_before, reduces
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
+from nn_assets.portfolio.binary import premium_usd
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import keeps_to, net_excess_usd
 from nn_assets.settings import ExecutionSettings
@@ -71,6 +72,7 @@ class PreTradeGateState:
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
     stale: BoolArray | None = None  # symbols without a fresh bar for as long as the settings allow; none left out
     sent: Sent = NOTHING_SENT  # for the same session, before these orders
+    binary: bool = False  # contracts between 0 and 1: the collar is in dollars, and what counts is the stake
 
 
 def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: ExecutionSettings) -> Orders:
@@ -115,12 +117,9 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
         deny(state.unknown_shares[orders.symbol], UNEXPLAINED_FACTOR)
     deny(~(np.isfinite(orders.quantity) & (orders.quantity != 0.0)), "quantity")
     deny(~(np.isfinite(orders.reference_price) & (orders.reference_price > 0.0)), "missing_reference")
-    collar = state.last_price if state.collar_price is None else state.collar_price
-    last = collar[orders.symbol]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        away = np.abs(orders.reference_price / last - 1.0)
-    deny(~(away <= settings.price_collar_fraction) & ~reducing, "price_collar")
-    value = np.abs(orders.quantity * orders.reference_price)
+    deny(~(_distance(orders, state) <= settings.price_collar_fraction) & ~reducing, "price_collar")
+    price = premium_usd(orders.quantity, orders.reference_price) if state.binary else orders.reference_price
+    value = np.abs(orders.quantity * price)
     # A position may grow larger than an order may be, and must still be closed.
     deny(~(value <= settings.maximum_order_usd) & ~(reducing & np.isfinite(value)), "value")
     deny(_duplicates(orders, state), "duplicate")
@@ -164,6 +163,13 @@ def orders_under(orders: Orders, held: FloatArray, control: Control) -> Orders:
     return replace(orders, reason_code=denied_with_their_close(orders, codes))
 
 
+def _distance(orders: Orders, state: PreTradeGateState) -> FloatArray:
+    """How far each reference lies from the price that it is held against: a share of it, of contracts dollars."""
+    last = (state.last_price if state.collar_price is None else state.collar_price)[orders.symbol]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.abs(orders.reference_price - last if state.binary else orders.reference_price / last - 1.0)
+
+
 def _duplicates(orders: Orders, state: PreTradeGateState) -> BoolArray:
     """Orders whose id was sent, or whose symbol has one already that does not merely close what is held."""
     seen = set(state.sent_ids)
@@ -201,7 +207,8 @@ def _sent_fits(
 
 
 def _gross_fits(quantity: FloatArray, state: PreTradeGateState) -> bool:
-    values = np.where(quantity == 0.0, 0.0, quantity * state.last_price)
+    price = premium_usd(quantity, state.last_price) if state.binary else state.last_price
+    values = np.where(quantity == 0.0, 0.0, quantity * price)
     allowed = state.gross_limit * state.equity_usd * (1.0 + _EXPOSURE_SLACK)
     if state.sent.uncounted is not None and state.sent.uncounted.any():
         uncounted = state.sent.uncounted

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, Symbol, read_only, read_only_fields
+from nn_assets.contracts import LEFT_BY
 from nn_assets.contracts.frames import ActionVersions
 from nn_assets.errors import SchemaError
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
@@ -33,7 +34,7 @@ class Adjustment:
 
     split: FloatArray  # new shares for one old; 1 where there is none
     dividend: FloatArray  # cash per share as counted on that session; 0 where there is none
-    delisting: FloatArray  # cash per share on the first session without the symbol; NaN where there is none
+    delisting: FloatArray  # cash per share, or a settlement, on the first session without the symbol; NaN for none
     step: FloatArray  # what a price before this bar is multiplied by to compare with it
     price_split: FloatArray  # new shares for one old
     assumed: BoolArray  # whether a split on that session is one that nobody stated
@@ -116,7 +117,8 @@ def adjustment_of(
     split, step, price_split = (np.ones(close.shape) for _ in range(3))
     dividend = np.zeros(close.shape)
     delisting = np.full(close.shape, np.nan)
-    splits, dividends, delistings = (inside & (kind == name) for name in ("split", "dividend", "delisting"))
+    splits, dividends = (inside & (kind == name) for name in ("split", "dividend"))
+    delistings = inside & np.isin(kind, LEFT_BY)
     np.multiply.at(split, (row[splits], column[splits]), value[splits])
     np.add.at(dividend, (row[dividends], column[dividends]), value[dividends])
     delisting[row[delistings], column[delistings]] = value[delistings]

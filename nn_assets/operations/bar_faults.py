@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Symbol, named_rows
+from nn_assets.contracts import LEFT_BY
 from nn_assets.contracts.frames import BarVersions
 from nn_assets.errors import first_of
 from nn_assets.features.catalogue import CATALOGUE, STANDARD
@@ -85,7 +86,7 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     due = np.ones_like(delivered)
     if facts.action_versions is not None:
         actions = actions_as_of(facts.action_versions, now_utc())
-        for gone in named_rows(actions[actions["kind"] == "delisting"]):
+        for gone in named_rows(actions[actions["kind"].isin(LEFT_BY)]):
             due[np.ix_(days >= gone.ex_session, [name == gone.symbol for name in names])] = False
     members = facts.bars_expected(days, names)
     due &= True if members is None else members
@@ -176,6 +177,11 @@ def delisting_line(strategy: Strategy, position: Unquoted) -> str:
         if has_clock(strategy.market, now_utc())
         else (" (and known_at, a moment before the next session to be decided, since this history ends in the past)")
     )
+    if strategy.market.binary:
+        return (
+            f"if it settled, write {position.symbol},{position.since.date()},settlement,1 (or 0) to {destination}, "
+            f"under symbol,ex_session,kind,value{column}, and run again; else have the source deliver its bars"
+        )
     return (
         f"if it was delisted, write {position.symbol},{position.since.date()},delisting,CASH to {destination}, under "
         f"symbol,ex_session,kind,value{column}, where CASH is dollars per share, or 0, and run again; else "

@@ -141,6 +141,8 @@ class Cut:
     @cached_property
     def actions(self) -> ActionVersions | None:
         """The stated actions, and the factors between two bars that none of them explains, as splits."""
+        if self.facts.strategy.market.binary:  # a price may move by any factor
+            return self.published_actions
         return with_unexplained_factors(self.published_actions, self.bars)
 
     @cached_property
@@ -219,7 +221,7 @@ class Cut:
         rate = cash_rates(strategy.market, self.sessions) / self.facts.sessions_per_year
         missing = strategy.features.max_missing_bars_fraction
         variance = strategy.portfolio.volatility != "ewma" or strategy.of_no_direction
-        total = self.panel.total_return()
+        total = self.panel if strategy.market.binary else self.panel.total_return()
         made = make_labels(
             total,
             strategy.label,

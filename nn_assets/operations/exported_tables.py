@@ -242,7 +242,9 @@ def _compared(history: History, moment: pd.Timestamp | None) -> BarVersions:
 
 def _adjusted(history: History, bars: DailyBars, moment: pd.Timestamp | None, how: str) -> DailyBars:
     market = history.strategy.market
-    actions = with_unexplained_factors(_known_actions(history, moment), bars)
+    actions = _known_actions(history, moment)
+    if not market.binary:
+        actions = with_unexplained_factors(actions, bars)
     if actions is None or bars.empty:
         return bars
     sessions = sessions_between(market.calendar, bars["session"].min(), bars["session"].max())

@@ -24,7 +24,7 @@ from nn_assets.evaluation.study import (
     unjudged,
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
-from nn_assets.evaluation.verdict import NO_MONTH_ENDED
+from nn_assets.evaluation.verdict import NO_MONTH_ENDED, NOT_AGAINST_THE_PRICE
 from nn_assets.evaluation.volatility_figures import WITHOUT_DIRECTION
 from nn_assets.evaluation.volatility_study import run_volatility_study
 from nn_assets.features.labels import label_kind
@@ -79,6 +79,8 @@ class StudyResult:
     @property
     def unreleased_alarms(self) -> tuple[str, ...]:
         """Figures that are too good to be true, of the whole record or standing at the last look, not released."""
+        if self.terms.unjudged is not None:
+            return ()
         alarms = self.study.figures.alarms
         of_all = {alarm.name: str(alarm) for alarm in alarms if alarm.name not in self.terms.released}
         return tuple({**self.last.verdict.unreleased_alarms, **of_all}.values())
@@ -94,6 +96,8 @@ class StudyResult:
         """Whether no figure is too good to be true, but those that a person released."""
         if self.study.volatility is not None:
             return Judged("no_leak_alarm", None, f"{WITHOUT_DIRECTION}, nor an accuracy, rank IC or Sharpe ratio")
+        if self.terms.unjudged is not None:
+            return Judged("no_leak_alarm", None, self.terms.unjudged.reason)
         alarms = self.unreleased_alarms
         text = "; ".join([*alarms, *self.last.verdict.released])
         finding = text or ("no alarm" if self.measured else "no forecast has a realised label")
@@ -263,6 +267,7 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         released=released_alarms(ledger, ground),
         in_sample_until=in_sample_until(ledger, strategy),
         decisions_per_day=None if strategy.decisions is None else bars_of_session(strategy.market.calendar),
+        unjudged=NOT_AGAINST_THE_PRICE if strategy.market.binary else None,
     )
 
 

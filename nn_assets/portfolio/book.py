@@ -152,14 +152,16 @@ class Book:
         sessions_per_year: int,
         *,
         margined: bool = False,
+        binary: bool = False,
     ) -> Book:
         """Pay and earn financing on what was held into the session, and start its cost count.
 
         Cash earns the cash rate; borrowed cash pays it plus the margin spread; the value of shorts
         pays the borrow fee. Simple interest for one session. A ``margined`` position (a future, a perpetual)
-        takes no cash and brings none: all of the equity earns the cash rate.
+        takes no cash and brings none: all of the equity earns the cash rate. A short ``binary`` contract is a "no",
+        paid for in full: one dollar of cash a contract backs it, and earns nothing.
         """
-        lent_usd, margin, short_usd = self._financed(costs, margined=margined)
+        lent_usd, margin, short_usd = self._financed(costs, margined=margined, binary=binary)
         rate = cash_rate_annual_fraction + margin
         yearly = lent_usd * rate - short_usd * costs.borrow_fee_annual_fraction
         financing = yearly / sessions_per_year
@@ -172,17 +174,25 @@ class Book:
             funding_assumed=(),
         )
 
-    def _financed(self, costs: CostSettings, *, margined: bool) -> tuple[float, float, float]:
+    def _financed(self, costs: CostSettings, *, margined: bool, binary: bool) -> tuple[float, float, float]:
         """Dollars lent (borrowed where negative), the yearly spread over the cash rate on them, and shorts, dollars."""
         lent_usd = math.fsum([self.cash_usd, *self.position_usd.tolist()]) if margined else self.cash_usd
+        if binary:
+            lent_usd = math.fsum([self.cash_usd, *np.minimum(self.quantity, 0.0).tolist()])
         margin = costs.margin_spread_annual_fraction if lent_usd < 0.0 and not margined else 0.0
         return lent_usd, margin, -math.fsum(np.minimum(self.position_usd, 0.0).tolist())
 
     def financing(
-        self, costs: CostSettings, cash_rate_annual_fraction: float, sessions_per_year: int, *, margined: bool = False
+        self,
+        costs: CostSettings,
+        cash_rate_annual_fraction: float,
+        sessions_per_year: int,
+        *,
+        margined: bool = False,
+        binary: bool = False,
     ) -> Financing:
         """The parts of what :meth:`opened` pays and earns; they add up to it but for the last bits."""
-        lent_usd, margin, short_usd = self._financed(costs, margined=margined)
+        lent_usd, margin, short_usd = self._financed(costs, margined=margined, binary=binary)
         return Financing(
             lent_usd * cash_rate_annual_fraction / sessions_per_year,
             lent_usd * margin / sessions_per_year,
@@ -288,6 +298,7 @@ class Book:
         day: np.datetime64 | None = None,
         stale_share: float = 0.0,
         unfinished_run: str | None = None,
+        binary: bool = False,
     ) -> tuple[Book, PortfolioState]:
         """Value the book at the close, move its peaks, and let the breakers look at it.
 
@@ -300,6 +311,8 @@ class Book:
             session is a day.
         stale_share, unfinished_run
             As in :func:`~nn_assets.portfolio.breakers.fired_breakers`.
+        binary
+            As in :meth:`state`.
         """
         usable = np.isfinite(prices) & (prices > 0.0)
         marked_session = np.where(usable | (self.quantity == 0.0), day_of(session), self.marked_session)
@@ -317,7 +330,7 @@ class Book:
         )
         halved = halved_by_drawdown(book.drawdown_fraction, settings, was_halved=self.halved)
         book = replace(book, breakers=latched(self.breakers, fired), halved=halved)
-        return book, book.state(previous_equity_usd=self.equity_usd)
+        return book, book.state(previous_equity_usd=self.equity_usd, binary=binary)
 
     def worth(self, session: Session, equity_usd: float, of_day: np.datetime64 | None = None) -> Book:
         """Take the equity of a session's close, and move the peaks by it; a new week starts from the last one's.
@@ -358,9 +371,14 @@ class Book:
         peaks: dict[str, Any] = {} if np.isnat(self.day) else {"day_start_usd": self.equity_usd}
         return replace(self, high_water_mark_usd=self.equity_usd, week_peak_usd=self.equity_usd, **peaks)
 
-    def state(self, previous_equity_usd: float) -> PortfolioState:
-        """Return the row of this session; its return is over ``previous_equity_usd``, NaN where that is not above 0."""
+    def state(self, previous_equity_usd: float, *, binary: bool = False) -> PortfolioState:
+        """Return the row of this session; its return is over ``previous_equity_usd``, NaN where that is not above 0.
+
+        Gross and net of ``binary`` contracts are what is at stake: on a short, 1 less its price a contract.
+        """
         values = self.position_usd.tolist()
+        if binary:
+            values = np.where(self.quantity < 0.0, self.quantity - self.position_usd, self.position_usd).tolist()
         scale = self.equity_usd if self.equity_usd > 0.0 else math.nan
         return PortfolioState(
             session=self.session,

@@ -1,7 +1,8 @@
 """The one decision function: eight ordered steps from signals to target quantities.
 
 ``portfolio.construction`` says how the first seven are taken: by the programme
-(:mod:`nn_assets.portfolio.by_programme`) or name by name (:mod:`nn_assets.portfolio.per_name`).
+(:mod:`nn_assets.portfolio.by_programme`) or name by name (:mod:`nn_assets.portfolio.per_name`). Binary contracts have
+an exact bet of their own (:mod:`nn_assets.portfolio.binary`).
 
 Replay and the daily round call it alike. It is pure and works on arrays; the frames of a decision
 (targets, trace) are made by :mod:`nn_assets.portfolio.trace` when they are read.
@@ -19,6 +20,7 @@ import numpy as np
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
+from nn_assets.portfolio.binary import decide_binary
 from nn_assets.portfolio.by_programme import decide_by_programme
 from nn_assets.portfolio.inputs import STEP_NAMES, Decision, DecisionInputs
 from nn_assets.portfolio.per_name import decide_per_name
@@ -58,5 +60,7 @@ def decide(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel
             session=inputs.session,
         )
     construction = decide_by_programme if settings.construction == "programme" else decide_per_name
+    if inputs.binary is not None:
+        construction = decide_binary
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         return construction(inputs, settings, costs)

@@ -39,6 +39,16 @@ class ProgrammeFacts:
     funding: FloatArray | None = None  # that longs are expected to pay over the horizon, fraction; None: not asked for
 
 
+@dataclass(frozen=True, eq=False)
+class BinaryFacts:
+    """What is known beside of contracts that settle at 1 or at 0; arrays (symbols,)."""
+
+    event: IntArray  # outcomes of one number exclude each other
+    events: tuple[str, ...]  # of each symbol, the event that it shares with others; empty where it is alone
+    overdue: BoolArray  # its settlement should have come by now: held as it is
+    fee_fraction: float = 0.0  # of price x (1 - price), dollars a contract
+
+
 class Priced:
     """What has a reference price for each symbol."""
 
@@ -95,6 +105,7 @@ class DecisionInputs(Priced):
     novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is, 0..1
     cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
     since_halt: BoolArray | None = None  # trades again after a stated halt that a forecast still reaches into
+    binary: BinaryFacts | None = None  # of contracts that settle at 1 or at 0: weights are stakes; None: no such market
     greeks: Greeks | None = None  # of instruments that carry them; read where the settings limit them
 
     def holdable(self, settings: PortfolioSettings) -> BoolArray:

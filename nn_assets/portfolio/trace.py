@@ -10,6 +10,7 @@ import pandas as pd
 from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, framed
 from nn_assets.contracts.frames import PositionStepRows, TargetPositionRows
 from nn_assets.learning.evidence import sessions_needed
+from nn_assets.portfolio.binary_trace import binary_reasons
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.by_programme import trace_facts
 from nn_assets.portfolio.construction_trace import step_reasons
@@ -198,6 +199,9 @@ def reason(decision: Decision, step: int, index: int) -> str:
 def _traced(decision: Decision) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Weights of the trace, (9, symbols), and eight sentences for each symbol."""
     symbols, steps = len(decision.inputs.symbols), range(1, len(STEP_NAMES) + 1)
+    binary = decision.inputs.binary
+    if binary is not None:
+        return decision.weights, [binary_reasons(decision, binary, index) for index in range(symbols)]
     if decision.settings.construction != "programme":
         reasons = [tuple(reason(decision, step, index) for step in steps) for index in range(symbols)]
         return decision.weights, reasons

@@ -11,6 +11,7 @@ import numpy as np
 from nn_assets.arrays import Symbol
 from nn_assets.costs.financing import assumed_funding_warning
 from nn_assets.errors import first_of
+from nn_assets.execution.binary_fills import STAKE_SPENT
 from nn_assets.execution.resting import LIMIT_NOT_REACHED, QUEUE_AHEAD, STOP_FIRST
 from nn_assets.market.calendar.sessions import calendar_end_warning
 from nn_assets.portfolio.expected import horizon_is_short
@@ -22,7 +23,7 @@ from nn_assets.settings import Strategy
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
 _DELISTED = "delisted"
-_BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity"})
+_BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity", STAKE_SPENT})
 _RESTED = frozenset({LIMIT_NOT_REACHED, QUEUE_AHEAD, STOP_FIRST})
 _SETTLED = "What was held was settled in cash; no order follows."
 _AS_FILLED = "The book holds what was filled, as the account does; the orders below are sized from there."
@@ -143,8 +144,37 @@ def calendar_notices(strategy: Strategy, session_round: Round) -> list[str]:
     return [] if warning is None else [f"{warning[0].upper()}{warning[1:]}."]
 
 
+def _settlement_notices(session_round: Round) -> list[str]:
+    paid = [
+        f"{one.symbol} at {one.value:g}, {abs(one.quantity):,.10g} of {'yes' if one.quantity > 0.0 else 'no'} paid "
+        f"{one.paid_usd:,.2f} USD"
+        for one in session_round.settled
+    ]
+    return [f"Settled before this session's first fill: {'; '.join(first_of(paid))}."] if paid else []
+
+
+def overdue_notices(strategy: Strategy, session_round: Round) -> list[str]:
+    """Name the binary contracts whose settlement should have come by now, and what to write once it is known."""
+    inputs = session_round.decision.inputs
+    if inputs.binary is None or not inputs.binary.overdue.any():
+        return []
+    named = []
+    for index in np.flatnonzero(inputs.binary.overdue).tolist():
+        symbol, held = inputs.symbols[index], inputs.current_quantity[index]
+        day = strategy.market.contracts[symbol].settles_by
+        named.append(f"{symbol} was to settle by {day}" + (f" and {held:+,.10g} are held" if held else ""))
+    path = strategy.source.actions_path or "a file that source.actions_path names"
+    remedy = (
+        f"Once it is known write SYMBOL,DAY,settlement,1 (or 0) to {path}, under symbol,ex_session,kind,value; if it "
+        "was put off, set market.contracts.SYMBOL.settles_by to its new day."
+    )
+    return [f"No settlement is stated: {'; '.join(first_of(named))}. What is held stays and nothing is added. {remedy}"]
+
+
 def delisting_notices(session_round: Round) -> list[str]:
-    """Say what delistings brought to the book on this session."""
+    """Say what delistings brought to the book on this session; of binary contracts, their settlements."""
+    if session_round.decision.inputs.binary is not None:
+        return _settlement_notices(session_round)
     paid = session_round.session_state.book.session_delistings_usd
     gone = [
         session_round.session_state.book.symbols[order.symbol]

@@ -7,6 +7,7 @@ of it is sized by ``portfolio/decide.py``, and ``execution/orders.py`` turns tar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -59,6 +60,7 @@ from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.portfolio.premium import traded_probability
+from nn_assets.session.binary_facts import Settled, binary_facts, settled_on
 from nn_assets.session.execution_costs import executions_of
 from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, FillCosts, fill_costs_of, slippage_of
 from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_closes, of_unknown_shares
@@ -158,6 +160,7 @@ class Round:
     sent_late: bool = False  # within the session: its orders would have been late, and were not sent
     financing: Financing | None = None  # what the session's financing was made of
     executions: Executions | None = None  # what the orders under way cost against the prices of their decision
+    settled: tuple[Settled, ...] = ()  # binary contracts that were held and settled on this session
 
     @property
     def signals_on_record(self) -> SessionSignals:
@@ -235,9 +238,12 @@ def play_session(
     """
     session = facts.market.session
     _require_next(session_state, session)
+    if strategy.market.binary and facts.late is not None:  # what comes back by it has no stop either
+        no_stop = np.full(len(session_state.book.symbols), np.nan)
+        facts = replace(facts, late=replace(facts.late, stop_distance=no_stop))
     reset = facts.controls.breaker_reset
     released = () if reset is None else reset.among(session_state.book.breaker_kinds)
-    under_way = session_state.orders
+    under_way, before = session_state.orders, session_state.book
     session_state = _released(_converted(session_state, facts, strategy.portfolio.lot_size), reset)
     late_hit = hit_by_late_closes(session_state.book, facts.market)
     filled = fill_session(
@@ -259,6 +265,7 @@ def play_session(
         day=facts.market.day,
         stale_share=facts.market.stale_share,
         unfinished_run=facts.controls.unfinished_run or _uncounted_text(filled.uncounted, session_state),
+        binary=strategy.market.binary,
     )
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
@@ -297,6 +304,7 @@ def play_session(
         sent_late=facts.sent_late,
         financing=filled.financing,
         executions=executions_of(session_state.orders, filled.fills, facts.market, costs, strategy.label.execution),
+        settled=settled_on(before, facts.market.delisting) if strategy.market.binary else (),
     )
 
 
@@ -461,6 +469,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         since_halt=market.since_halt,
         greeks=market.greeks,
         closes_session=facts.closes_session,
+        binary=binary_facts(strategy, book.symbols, market.session, market.gone) if strategy.market.binary else None,
     )
 
 
@@ -522,11 +531,12 @@ def _orders(
         current_quantity=book.quantity,
         equity_usd=book.equity_usd,
         gross_limit=strategy.portfolio.gross_limit,
-        net_limit=strategy.portfolio.net_limit,
+        net_limit=math.inf if strategy.market.binary else strategy.portfolio.net_limit,
         lot_size=strategy.portfolio.lot_size,
         sent_ids=frozenset(sent.client_order_id),
         unknown_shares=of_unknown_shares(book, market),
         stale=market.stale,
+        binary=strategy.market.binary,
     )
     return pass_pre_trade_gate(wanted_orders, gate_state, strategy.execution)
 

@@ -114,8 +114,9 @@ def fill_session(
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     execution, funding = strategy.label.execution, market.funding
-    terms, margined = (strategy.costs, cash_rate, sessions_per_year), strategy.market.margined
-    financing, book = book.financing(*terms, margined=margined), book.opened(*terms, margined=margined)
+    held_as = {"margined": strategy.market.margined, "binary": strategy.market.binary}
+    terms = (strategy.costs, cash_rate, sessions_per_year)
+    financing, book = book.financing(*terms, **held_as), book.opened(*terms, **held_as)
     sent = still_sent(orders, book, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")

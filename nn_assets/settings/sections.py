@@ -58,6 +58,7 @@ LABELS_OF_ITS_OWN = MappingProxyType(
         "direction_relative": True,
         "return_zscored": False,
         "return_zscored_relative": True,
+        "settlement": False,
         "threshold_move": False,
         "volatility_move": False,
         "log_realised_volatility": False,
@@ -76,8 +77,10 @@ LABELS_OF_VALUES = frozenset({"return_zscored", "return_zscored_relative"})
 """Those of them that learn a return in units of its own, which the return expected of a name is then in, too."""
 LABELS_TRADED = tuple(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
 """The others: what positions are taken by, without a plug-in."""
-LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
+LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative", "settlement"})
 """Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
+LABEL_OF_BINARIES = "settlement"
+"""The one whose probability binary contracts are sized by, and no others."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
 VENUES_OF_ITS_OWN = ("alpaca", "file_drop")
@@ -95,6 +98,17 @@ _STAGES = {
 }
 
 
+class ContractSettings(Section):
+    """A binary contract: the ``event`` whose outcome it is, and the session that it ``settles_by``.
+
+    Of the contracts that name the same event at most one settles at 1, and they are sized together. One that names
+    none has an event of its own. After ``settles_by`` a settlement is missing: what is held stays, nothing is added.
+    """
+
+    event: str = ""
+    settles_by: date | None = None
+
+
 class MarketSettings(Section):
     """Instruments, calendar and the stages of history.
 
@@ -107,12 +121,14 @@ class MarketSettings(Section):
     perpetual is held on margin, so that all of the equity earns the cash rate.
     ``cash_rates`` takes the place of the constant ``cash_rate_annual_fraction``: annual fractions, each from
     its date on, or ``us_treasury_bills``, the bundled monthly table.
+    The contracts of ``binary`` settle at 1 or at 0; ``contracts`` says by when, and which are outcomes of one event.
     ``compare_with`` is a second source of daily bars, with the keys of ``source``: no bar is taken from it, and prices
     that it does not come near are not used. It judges where it has a bar in time, and never halts by its absence.
     """
 
     calendar: str = "XNYS"
-    asset_class: WhenSet[Literal["equity", "crypto", "perpetual", "future", "index", "fx"] | None] = None
+    asset_class: WhenSet[Literal["equity", "crypto", "perpetual", "future", "index", "fx", "binary"] | None] = None
+    contracts: WhenSet[Mapping[str, ContractSettings]] = Field(default_factory=dict, exclude_if=operator.not_)
     calendar_overrides: NeverCounts[str | None] = None
     symbols: tuple[str, ...] = ()
     history_starts: date
@@ -129,6 +145,24 @@ class MarketSettings(Section):
     def margined(self) -> bool:
         """Whether a position takes no cash and brings none."""
         return self.asset_class in {"perpetual", "future"}
+
+    @property
+    def binary(self) -> bool:
+        """Whether every symbol is a contract that settles at 1 or at 0."""
+        return self.asset_class == "binary"
+
+    @model_validator(mode="after")
+    def _contracts_are_binary_and_among_the_symbols(self) -> MarketSettings:
+        if self.contracts and not self.binary:
+            raise ValueError(
+                f"market.contracts are those of event contracts, and market.asset_class is "
+                f"{self.asset_class or 'left out'}: state market.asset_class: binary, or leave market.contracts out"
+            )
+        unknown = [symbol for symbol in self.contracts if self.symbols and symbol not in self.symbols]
+        if unknown:
+            meant = did_you_mean(unknown[0], self.symbols)
+            raise ValueError(f"market.contracts names {unknown[0]}, which market.symbols does not: {meant}add it there")
+        return self
 
     @model_validator(mode="after")
     def _cash_earns_one_rate(self) -> MarketSettings:
@@ -158,9 +192,14 @@ class MarketSettings(Section):
 
 
 class CleaningSettings(Section):
-    """Thresholds of the rules: what breaks one goes to quarantine, what a person should judge is pointed out."""
+    """Thresholds of the rules: what breaks one goes to quarantine, what a person should judge is pointed out.
+
+    ``binary_prices``, which ``market.asset_class: binary`` sets, says that prices lie between 0 and 1 and may move by
+    any factor there: none above 1 is used, and no factor is taken for another unit, a split or a bad print.
+    """
 
     traded_with_volume: bool = True
+    binary_prices: WhenSet[bool] = False
     stale_run_sessions: Annotated[int, Field(ge=2)] = 5
     stale_low_volume_fraction: Fraction = 0.25  # of the usual volume; trading is thin below it
     unit_error_slack_log_return: Annotated[float, Field(gt=0.0, lt=2.0)] = 0.25  # an honest move beside a factor of 100
@@ -242,7 +281,8 @@ class LabelSettings(Section):
     """What is learned of the return from the fill to ``horizon_sessions`` after it, as ``kind`` says it.
 
     ``kind`` is ``direction``, ``direction_relative``, ``return_zscored``, ``return_zscored_relative``,
-    ``threshold_move`` or one that a file of ``plugins`` registers; ``settings`` are that one's own, as it states them.
+    ``threshold_move``, ``settlement`` (of binary contracts: at 1, within the horizon) or one that a file of ``plugins``
+    registers; ``settings`` are that one's own, as it states them.
     ``horizon_hours`` states the horizon in hours of trading instead; the strategy makes ``horizon_sessions`` of them,
     and no record has them.
     ``log_realised_volatility`` and ``volatility_move`` are studied and judged, and take no position.
@@ -451,6 +491,7 @@ class CostSettings(Section):
     calibration_bound_factor: Annotated[float, Field(gt=1.0)] = 3.0
     borrow_fee_annual_fraction: NonNegative = 0.003
     funding: WhenSet[str | None] = None
+    contract_fee_fraction: WhenSet[Fraction] = 0.0  # of price x (1 - price), dollars a binary contract bought or sold
     margin_spread_annual_fraction: NonNegative = 0.01
 
 
@@ -517,8 +558,9 @@ class PortfolioSettings(Section):
 
     ``groups: behaviour`` holds names that have no sector in ``sectors`` to ``sector_limit`` by how they move.
 
-    What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
-    beside a record that loses half its weight in ``shrink_half_life_months``.
+    What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate (of
+    binary contracts at the price, where they are sized), beside a record that loses half its weight in
+    ``shrink_half_life_months``.
     """
 
     retired: ClassVar[Mapping[str, Any]] = MappingProxyType({"edge_to_weight": 10.0})

@@ -27,6 +27,7 @@ from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
     COMPUTES_OF_ITS_OWN,
+    LABEL_OF_BINARIES,
     LABELS_OF_ITS_OWN,
     LABELS_OF_NO_DIRECTION,
     LABELS_OF_VALUES,
@@ -357,6 +358,58 @@ class Strategy(Section):
             lacking = "; ".join(need for need, missing in needs.items() if missing)
             raise ValueError(f"portfolio.expect_funding needs {lacking}")
         return self
+
+    @model_validator(mode="after")
+    def _binary_contracts_are_sized_by_their_settlement(self) -> Strategy:
+        portfolio, is_binary = self.portfolio, self.market.binary
+        of_binaries = {
+            f"label.kind {self.label.kind}": self.label.kind == LABEL_OF_BINARIES,
+            "costs.contract_fee_fraction": self.costs.contract_fee_fraction > 0.0,
+            "cleaning.binary_prices": self.cleaning.binary_prices,
+        }
+        if not is_binary and any(of_binaries.values()):
+            raise ValueError(
+                f"{', '.join(key for key, there in of_binaries.items() if there)}: for contracts that settle at 1 "
+                "or at 0 alone: state market.asset_class: binary, or leave it out"
+            )
+        if not is_binary:
+            return self
+        asked = {
+            f"label.kind: {LABEL_OF_BINARIES}, not {self.label.kind}, since a bet on a contract is one on where it "
+            "settles": self.label.kind != LABEL_OF_BINARIES,
+            "portfolio.construction left out: the bet is exact, and needs no covariance": (
+                portfolio.construction == "programme"
+            ),
+            "portfolio.hold_premium left out: a contract is held against its price, not against a base rate": (
+                portfolio.hold_premium
+            ),
+            "portfolio.volatility left out: no size is made of one": portfolio.volatility != "ewma",
+            "portfolio.groups left out: outcomes of one event are a group": portfolio.groups != "sectors",
+            f"portfolio.net_limit of portfolio.gross_limit {portfolio.gross_limit} or more: yes and no are both "
+            "bought": portfolio.net_limit < portfolio.gross_limit,
+            "portfolio.gross_limit of 1 or less: a contract is paid for in full": portfolio.gross_limit > 1.0,
+            "no intraday.decisions, which know no actions": self.decisions is not None,
+            "no market.compare_with, which compares prices by their ratio": self.market.compare_with is not None,
+            f"execution.broker: paper, not {self.execution.broker}: an order says nothing yet of the price that it may "
+            "cost at most, and one at a venue could buy at any": self.execution.broker != "paper",
+            "execution.paper_fills left out: its limits and queues are of shares": self.execution.paper_fills
+            != "at_bar",
+        }
+        if any(asked.values()):
+            needed = "; ".join(requirement for requirement, unmet in asked.items() if unmet)
+            raise ValueError(f"market.asset_class binary needs {needed}")
+        cleaning = self.cleaning.model_copy(update={"binary_prices": True})
+        object.__setattr__(self, "cleaning", cleaning)  # frozen from here on
+        return self
+
+    @property
+    def prior_outcomes_at_base_rate(self) -> float:
+        """Effective outcomes at the base rate that a calibration begins with.
+
+        None for binary contracts: who knows nothing of one believes its price, so that what is known of it is shrunk
+        towards that, where it is sized.
+        """
+        return 0.0 if self.market.binary else self.portfolio.shrink_prior_outcomes
 
     @property
     def closes_only(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts import DELIVERED_BARS, LEFT_BY, conform
 from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Query, SourceSection, Variable
@@ -26,7 +26,7 @@ from nn_assets.sources.spellings import map_columns
 
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
-_KINDS = ("split", "dividend", "delisting")
+_KINDS = ("split", "dividend", *LEFT_BY)
 _LAST_DAY = dt.date(2261, 12, 31)
 _FIRST_MOMENT, _LAST_MOMENT = pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")
 
@@ -132,7 +132,7 @@ class SqlSource(ScopedActions):
             unknown_kind = kinds[~kinds.isin(_KINDS)].iloc[0]
             raise self._fault(
                 "known_kind",
-                "kind 'split', 'dividend' or 'delisting'",
+                "kind 'split', 'dividend', 'delisting' or 'settlement'",
                 repr(unknown_kind[:80]),
                 "translate the kind in the query",
                 value=unknown_kind[:80],

@@ -171,6 +171,7 @@ REFERENCE = {
     "vwap_deviation": lambda bars: (bars["close"] - bars["vwap"]) / bars["vwap"],
     "quoted_spread_20": lambda bars: _quoted(bars) / _quoted(bars).shift(1).rolling(20).median(),
     "effective_spread_20": lambda bars: bars["effective_spread"].rolling(20).mean(),
+    "log_odds": lambda bars: np.log(bars["close"]) - np.log((1.0 - bars["close"]).abs()),
 }
 
 

@@ -61,6 +61,7 @@ def test_every_kind_of_the_package_says_what_is_learned_and_whether_it_is_traded
         "direction_relative": ("sign", True),
         "return_zscored": ("value", True),
         "return_zscored_relative": ("value", True),
+        "settlement": ("sign", True),
         "threshold_move": ("sign", True),
         "volatility_move": ("sign", False),
         "log_realised_volatility": ("volatility", False),
@@ -125,7 +126,7 @@ def test_a_threshold_is_passed_by_more_than_so_much_or_kept_by_no_such_fall(side
     assert bool(np.nanmean(labels.targets) > 0.5) is (side == "down")
 
 
-@pytest.mark.parametrize("kind", LABELS.own)
+@pytest.mark.parametrize("kind", [kind for kind in LABELS.own if kind != "settlement"])  # of no price alone
 def test_what_is_earned_is_a_positions_return_and_holds_no_threshold(kind: str) -> None:
     """By single prices; and whatever is stated of a threshold, the same scores are judged the same."""
     panel, settings = random_panel(bars=BARS, symbols=SYMBOLS), label_of(kind)

@@ -40,3 +40,14 @@ def test_symbols_without_a_bar_are_counted_and_the_first_few_named() -> None:
     assert sentence == f"15 of 500 symbols have no bar of 2017-11-27 and were decided without: {first}, and 10 more"
     alone = Lacking(pd.Timestamp("2017-11-27"), ("S00",), 2).cause
     assert alone == "1 of 2 symbols has no bar of 2017-11-27 and was decided without: S00"
+
+
+def test_of_a_contract_the_line_is_that_of_its_settlement(tmp_path: Path) -> None:
+    market = {"history_starts": "2014-01-02", "asset_class": "binary"}
+    strategy = Strategy.model_validate({"name": "s", "market": market, "label": {"kind": "settlement"}})
+    text = delisting_line(strategy, Unquoted("CUT", pd.Timestamp("2017-11-27"), 4))
+    line = next(word for word in text.split() if word.startswith("CUT,"))
+    file = tmp_path / "actions.csv"
+    file.write_text("symbol,ex_session,kind,value\n" + line + "\n", encoding="utf-8")
+    assert ActionsFile(file).actions()[["kind", "value"]].to_numpy().tolist() == [["settlement", 1.0]]
+    assert "(or 0)" in text

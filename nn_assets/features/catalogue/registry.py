@@ -12,6 +12,7 @@ from nn_assets.features.catalogue.candles import CANDLES
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, Formula
 from nn_assets.features.catalogue.factors import FACTORS
+from nn_assets.features.catalogue.odds import ODDS
 from nn_assets.features.catalogue.own_series import feature_of_own_series
 from nn_assets.features.catalogue.profile import PROFILE
 from nn_assets.features.catalogue.ranks import RANKS
@@ -28,7 +29,7 @@ from nn_assets.plugins import Registry
 _Formula = TypeVar("_Formula", bound=Formula)
 
 _STANDARD = (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)
-_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES, *OF_DETAILS, *RANKS, *FACTORS)
+_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES, *OF_DETAILS, *RANKS, *FACTORS, *ODDS)
 
 STANDARD: Registry[Feature] = Registry("standard feature", {entry.name: entry for entry in _STANDARD})
 """What a strategy that names no features has, in the order of its cube. What the catalogue gets later is not added

@@ -8,6 +8,7 @@ from typing import TypeVar
 from nn_assets.features.labels.definition import LabelKind, Learns, OwnReturn
 from nn_assets.features.labels.direction import DIRECTION
 from nn_assets.features.labels.relative import DIRECTION_RELATIVE
+from nn_assets.features.labels.settlement import SETTLEMENT
 from nn_assets.features.labels.threshold import THRESHOLD_MOVE
 from nn_assets.features.labels.volatility import LOG_REALISED_VOLATILITY, VOLATILITY_MOVE
 from nn_assets.features.labels.zscored import RETURN_ZSCORED, RETURN_ZSCORED_RELATIVE
@@ -25,6 +26,7 @@ LABELS: Registry[LabelKind] = Registry(
         "direction_relative": DIRECTION_RELATIVE,
         "return_zscored": RETURN_ZSCORED,
         "return_zscored_relative": RETURN_ZSCORED_RELATIVE,
+        "settlement": SETTLEMENT,
         "threshold_move": THRESHOLD_MOVE,
         "volatility_move": VOLATILITY_MOVE,
         "log_realised_volatility": LOG_REALISED_VOLATILITY,

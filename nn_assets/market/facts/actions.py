@@ -2,7 +2,8 @@
 
 An action is named by symbol, ex-session and kind. Its *value* is the new shares for one old (split),
 or the cash per share as counted on the ex-session, unadjusted: of a dividend, or of a delisting, where it
-may be 0, and the symbol no longer exists from that session on. A later delivery that says otherwise is a new
+may be 0, and the symbol no longer exists from that session on. A settlement is the delisting of a binary contract,
+which pays 1 or 0; nobody knows of it before its own session. A later delivery that says otherwise is a new
 version; a value of NaN withdraws the action.
 """
 
@@ -18,8 +19,10 @@ from nn_assets.arrays import BoolArray, Symbol, named_rows, number_bytes
 from nn_assets.contracts import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.contracts.frames import ActionVersions, DeliveredActions
 from nn_assets.errors import SourceError, first_of
-from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
+from nn_assets.market.calendar.sessions import assumed_known_at, is_session, next_session, previous_session
 from nn_assets.market.facts.bitemporal import ACTION_FACTS, RevisionCount, known_from
+
+SETTLEMENT = "settlement"
 
 _KEY = list(ACTION_FACTS.key)
 _CONTENT = [*_KEY, "value"]
@@ -44,8 +47,8 @@ def with_action_moments(
     calendar : str
         Name of the calendar whose closes count.
     lag_minutes : int
-        Minutes from the close of the session before the ex-session until an action delivered in
-        bulk is taken to be known.
+        Minutes from the close of the session before the ex-session (of a settlement, from that of its own) until an
+        action delivered in bulk is taken to be known.
     arrived_at : Timestamp
         UTC moment of arrival; becomes ``ingested_at``.
     decided_to : Timestamp, optional
@@ -63,12 +66,20 @@ def with_action_moments(
         The delivery breaks its contract: an action twice, an unknown kind, a value not above zero.
     """
     actions = validate(conform(delivered, DELIVERED_ACTIONS), DELIVERED_ACTIONS)
-    before = [previous_session(calendar, day) for day in actions["ex_session"]]
+    before = [
+        _session_from(calendar, day) if kind == SETTLEMENT else previous_session(calendar, day)
+        for day, kind in zip(actions["ex_session"], actions["kind"], strict=True)
+    ]
     assumed = pd.Series(assumed_known_at(calendar, before, lag_minutes), index=actions.index)
     if decided_to is not None:
         assumed = assumed.mask(actions["ex_session"] <= decided_to, arrived_at)
     known_at = known_from(delivered.reset_index(drop=True), assumed)
     return conform(actions.assign(known_at=known_at, ingested_at=arrived_at), ACTION_VERSIONS)
+
+
+def _session_from(calendar: str, day: pd.Timestamp) -> pd.Timestamp:
+    """The session of a day, or the next one where it is none."""
+    return day if is_session(calendar, day) else next_session(calendar, day)
 
 
 def new_action_versions(

@@ -272,10 +272,13 @@ def _notices(
     whole: bool,
 ) -> tuple[Notice, ...]:
     sound = rows.take(np.flatnonzero(kept))
-    return (
+    by_factor = (
         *jump_notices(sound, names, settings, actions),
         *factor_notices(rows, kept, names),
         *displaced_bar_notices(sound.in_first_shares(), names, settings),
+    )
+    return (
+        *(() if settings.binary_prices else by_factor),
         # Where trading never stops, an open that equals the close before is how it trades.
         *(() if not whole or never_closes(calendar) else repeated_open_notices(sound, names, settings)),
     )

@@ -23,6 +23,11 @@ LEAST_FACTOR = 50.0
 _LOG_100 = np.log(100.0)
 
 
+def _none_of(rows: Rows) -> Finding:
+    """No row: the prices of a binary contract may move by any factor between 0 and 1."""
+    return Finding.of(np.zeros(len(rows), dtype=bool), "close")
+
+
 def _is_hundredfold(price: FloatArray, reference: FloatArray | float, slack: float) -> BoolArray:
     within: BoolArray = np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= slack
     return within
@@ -38,6 +43,8 @@ def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
     on (``unexplained_factor``); those before stay where their day put them. Rows must have four
     positive prices, in the symbol's first shares, so that a stated split moves none of them.
     """
+    if settings.binary_prices:
+        return _none_of(rows)
     slack, lasting = settings.unit_error_slack_log_return, settings.unit_error_sessions
     prices = {"open": rows.open, "high": rows.high, "low": rows.low, "close": rows.close}
     before = rows.previous(rows.close)
@@ -132,6 +139,8 @@ def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
     the lows of a whole market stood 0.2 away, and they were traded at. A second source that says the same, within
     ``odd_print_minimum_bps``, confirms it.
     """
+    if settings.binary_prices:
+        return _none_of(rows)
     before = rows.previous(rows.close)
     confirmed = np.abs(rows.beside_second()[0]) <= bps_to_fraction(settings.odd_print_minimum_bps)
     reaches = {

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, Symbol, nanoseconds
+from nn_assets.contracts import LEFT_BY
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.rows import Rows, rows_from
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
@@ -209,7 +210,7 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: Acti
     start, index, stop = rows_from(rows.symbol, rows.session, number, nanoseconds(actions["ex_session"]))
     kinds, values = actions["kind"].to_numpy(dtype=object), actions["value"].to_numpy(dtype=np.float64)
     # A symbol's first row has nothing before it that the action could have moved; a delisting moves no price.
-    moved = (start < index) & (index < stop) & (kinds != "delisting")
+    moved = (start < index) & (index < stop) & ~np.isin(kinds, LEFT_BY)
     for row, kind, value in zip(index[moved].tolist(), kinds[moved], values[moved].tolist(), strict=True):
         kept = 1.0 / value if kind == "split" else 1.0 - value / before[row]
         explained[row] += np.log(kept) if 0.0 < kept < np.inf else 0.0

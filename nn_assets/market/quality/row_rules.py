@@ -108,9 +108,10 @@ def non_positive_price(rows: Rows, _settings: CleaningSettings) -> Finding:
     return _blame_first({name: price <= 0.0 for name, price in _prices(rows).items()})
 
 
-def impossible_size(rows: Rows, _settings: CleaningSettings) -> Finding:
-    """Find prices and volumes beyond any market's, with which sums and products overflow."""
+def impossible_size(rows: Rows, settings: CleaningSettings) -> Finding:
+    """Find prices and volumes beyond any market's, with which sums and products overflow; of a contract, above 1."""
     low, high = _POSSIBLE_PRICES
+    high = 1.0 if settings.binary_prices else high
     faults = {name: (price < low) | (price > high) for name, price in _prices(rows).items()}
     return _blame_first({**faults, "volume": (rows.volume > _LARGEST_VOLUME) & np.isfinite(rows.volume)})
 
@@ -152,7 +153,7 @@ ROW_RULES = (
     Rule("non_positive_price", "prices above zero", non_positive_price, "correct the price at the source"),
     Rule(
         "impossible_size",
-        "prices of 1e-12 to 1e12, volume up to 1e18",
+        "prices of 1e-12 to 1e12 (of binary contracts to 1), volume up to 1e18",
         impossible_size,
         "correct the figure, or its unit, at the source",
     ),

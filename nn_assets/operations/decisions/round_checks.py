@@ -58,13 +58,13 @@ def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings)
     compared = dict.fromkeys(("traces", "sums", "orders"), 0)
     decided = [done for done in decided if not done.differs]
     for done in decided:
-        day = done.round.session.date()
-        broken += [f"{symbol} {day}" for symbol in broken_traces(done.frames)]
+        day, binary = done.round.session.date(), done.round.decision.inputs.binary is not None
+        broken += [f"{symbol} {day}" for symbol in broken_traces(done.frames, binary=binary)]
         compared["traces"] += 1
         compared["orders"] += len(done.frames["orders"])
         if keeps_to_limits_itself(done.round):
             compared["sums"] += 1
-            sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
+            sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits, binary=binary)
             beyond += [f"{excess}, {day}" for excess in sums]
         unreferenced += [f"{symbol} {day}" for symbol in unreferenced_orders(done.frames["orders"])]
     return [
@@ -79,13 +79,15 @@ def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings)
     ]
 
 
-def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+def broken_traces(frames: Mapping[str, pd.DataFrame], *, binary: bool = False) -> list[str]:
     """Name the symbols of a session whose trace does not end where the target position lies.
 
     Parameters
     ----------
     frames : mapping of table to DataFrame
         The session's ``portfolio_states``, ``target_positions`` and ``position_steps``, as recorded.
+    binary : bool
+        Whether weights are stakes: of a no 1 less the reference price counts.
 
     Returns
     -------
@@ -98,13 +100,21 @@ def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
     ends = steps[steps["step"] == len(STEP_NAMES)].set_index("symbol")["weight_after"]
     last = ends.reindex(targets.index)
     equity = float(frames["portfolio_states"]["equity_usd"].iloc[0])
-    value = (targets["target_quantity"] * targets["reference_price"]).fillna(0.0)
+    value = _values(targets, binary=binary).fillna(0.0)
     weight = value / equity if equity > 0.0 else value * 0.0
     holds = (last - weight).abs() <= _ROUNDING * np.maximum(1.0, weight.abs())
     return [str(symbol) for symbol in targets.index[~holds]]
 
 
-def beyond_limits(targets: TargetPositionRows, equity_usd: float, limits: PortfolioSettings) -> list[str]:
+def _values(targets: pd.DataFrame, *, binary: bool) -> pd.Series:
+    """Signed dollars of targets, or their stakes."""
+    quantity, price = targets["target_quantity"], targets["reference_price"]
+    return quantity * (price.where(quantity >= 0.0, 1.0 - price) if binary else price)
+
+
+def beyond_limits(
+    targets: TargetPositionRows, equity_usd: float, limits: PortfolioSettings, *, binary: bool = False
+) -> list[str]:
     """Name the sums of a session's targets that lie beyond their limit.
 
     Gross by more than a lot of each position; net as the decision and the gate count it.
@@ -114,16 +124,18 @@ def beyond_limits(targets: TargetPositionRows, equity_usd: float, limits: Portfo
     targets : DataFrame
         Columns of ``TARGET_POSITIONS``, one session; those without a reference price, which cannot be
         traded, are left out. A quantity that is not a number is beyond any limit.
+    binary : bool
+        Whether what counts is the stake, as above; yes and no are bought alike, and no net sum is.
     """
     held = targets[(targets["target_quantity"] != 0.0) & targets["reference_price"].notna()]
     lots = float((limits.lot_size * held["reference_price"]).sum())
-    values = held["target_quantity"] * held["reference_price"]
+    values = _values(held, binary=binary)
     gross, net = float(values.abs().sum(skipna=False)), float(values.sum(skipna=False))
     violations = []
     if not gross <= limits.gross_limit * equity_usd + lots:
         violations.append(f"gross {gross:,.0f} USD of {limits.gross_limit * equity_usd:,.0f}")
     quantity, price = (held[name].to_numpy(dtype=np.float64) for name in ("target_quantity", "reference_price"))
-    if net_excess_usd(quantity, price, equity_usd, limits.net_limit, limits.lot_size) != 0.0:
+    if not binary and net_excess_usd(quantity, price, equity_usd, limits.net_limit, limits.lot_size) != 0.0:
         violations.append(f"net {abs(net):,.0f} USD of {limits.net_limit * equity_usd:,.0f}")
     return violations
 

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import named_rows
-from nn_assets.contracts import ACTION_VERSIONS, empty
-from nn_assets.contracts.frames import ActionVersions
+from nn_assets.contracts import ACTION_VERSIONS, LEFT_BY, empty
+from nn_assets.contracts.frames import ActionVersions, DeliveredActions
+from nn_assets.errors import SourceError
 from nn_assets.market.facts.actions import (
+    SETTLEMENT,
     actions_as_of,
     new_action_versions,
     refuse_mass_withdrawal,
@@ -24,6 +26,7 @@ from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.clock import as_of_sessions, last_configured_session, now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
+from nn_assets.settings import Strategy
 from nn_assets.sources.protocol import ActionSource, Source, first_outside, taken_outside
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.limits import Limits
@@ -46,7 +49,8 @@ def new_actions(
     ------
     SourceError
         The source withdraws more at once than ``source.max_withdrawn_fraction``, or states an action as known later
-        than it is on record.
+        than it is on record. Or one is of another market: a settlement of what is no binary contract, or a split,
+        dividend or delisting of one. Or several contracts of one event settle at 1.
     """
     strategy, market = history.strategy, history.strategy.market
     path = strategy.source.actions_path
@@ -57,6 +61,8 @@ def new_actions(
     first, last, arrived_at = pd.Timestamp(market.history_starts), history.last_session, now_utc()
     delivered = offering.actions(market.symbols, first, last)
     outside = taken_outside(delivered), first_outside(delivered)
+    _refuse_those_of_another_market(strategy, delivered)
+    _refuse_several_winners(strategy, delivered)
     stamped = with_action_moments(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
@@ -71,6 +77,47 @@ def new_actions(
         stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
         explicit = None if explicit is None else np.append(explicit, np.zeros(len(gone), dtype=np.bool_))
     return *new_action_versions(stored, stamped, explicit=explicit), outside
+
+
+def _refuse_those_of_another_market(strategy: Strategy, delivered: DeliveredActions) -> None:
+    wrong = delivered[(delivered["kind"] == SETTLEMENT) != strategy.market.binary]
+    if wrong.empty:
+        return
+    row, is_binary = next(iter(named_rows(wrong))), strategy.market.binary
+    raise SourceError(
+        expected="settlements alone of contracts that settle at 1 or at 0 (market.asset_class: binary)"
+        if is_binary
+        else "no settlement: market.asset_class is not binary",
+        found=f"{row.symbol} {row.ex_session.date()} {row.kind}"
+        + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""),
+        remedy="write what a contract paid as a settlement of 1 or 0"
+        if is_binary
+        else "state market.asset_class: binary, or write what was left of a share as a delisting",
+        source=str(row.source),
+        symbol=str(row.symbol),
+        rule="actions_of_the_market",
+        key="market.asset_class",
+    )
+
+
+def _refuse_several_winners(strategy: Strategy, delivered: DeliveredActions) -> None:
+    won = delivered[(delivered["kind"] == SETTLEMENT) & (delivered["value"] == 1.0)]
+    winners: dict[str, list[str]] = {}
+    for row in named_rows(won):
+        contract = strategy.market.contracts.get(str(row.symbol))
+        if contract is not None and contract.event:
+            winners.setdefault(contract.event, []).append(str(row.symbol))
+    for event, symbols in winners.items():
+        if len(symbols) > 1:
+            raise SourceError(
+                expected=f"at most one contract of the event {event} that settles at 1: they were sized as such",
+                found=f"settlements at 1 of {', '.join(symbols)}",
+                remedy="correct the settlements, or give contracts that do not exclude each other events of their own "
+                "in market.contracts",
+                symbol=symbols[1],
+                rule="one_outcome_an_event",
+                key="market.contracts",
+            )
 
 
 def append_actions(history: History, fresh: ActionVersions) -> None:
@@ -115,7 +162,7 @@ def delisted(history: History) -> dict[str, pd.Timestamp]:
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
     if actions is None:
         return {}
-    delistings = actions[actions["kind"] == "delisting"]
+    delistings = actions[actions["kind"].isin(LEFT_BY)]
     return dict(zip(delistings["symbol"], delistings["ex_session"], strict=True))
 
 

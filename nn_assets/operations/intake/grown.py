@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.contracts import BAR_VERSIONS, BARS, conform, empty
+from nn_assets.contracts import BAR_VERSIONS, BARS, LEFT_BY, conform, empty
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
@@ -180,7 +180,7 @@ def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> 
         new = np.arange(len(versions)) >= carried.action_rows
         new |= ((versions["known_at"] > seen_until) & (versions["known_at"] <= moment)).to_numpy()
         # Of several delistings of a symbol the last counts: a new one has effects from the first of them on.
-        left = versions["kind"] == "delisting"
+        left = versions["kind"].isin(LEFT_BY)
         new |= (left & versions["symbol"].isin(versions.loc[new & left, "symbol"])).to_numpy()
         days += [versions.loc[new, "ex_session"].min()] if new.any() else []
     return min(days)

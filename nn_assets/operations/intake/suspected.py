@@ -37,7 +37,7 @@ def suspected_of(
     actions : DataFrame, optional
         Those to be published.
     """
-    if actions is None:
+    if actions is None or history.strategy.market.binary:
         return None
     carried = None if grown is None else _carried_on(history, grown, actions)
     return Suspected.of(bars(), actions) if carried is None else carried

@@ -125,7 +125,7 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
         labels.targets,
         horizon_sessions=strategy.label.horizon_sessions,
         half_life_sessions=strategy.portfolio.shrink_half_life_months / _MONTHS_A_YEAR * history.sessions_per_year,
-        prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
+        prior_outcomes=strategy.prior_outcomes_at_base_rate,
         relative=label_kind(strategy.label).relative,
         values=labels.standardised,
     )

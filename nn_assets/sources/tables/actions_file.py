@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nn_assets.contracts import DELIVERED_ACTIONS, conform, violations
+from nn_assets.contracts import DELIVERED_ACTIONS, LEFT_BY, conform, violations
 from nn_assets.contracts.frames import DeliveredActions
 from nn_assets.errors import SourceError
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
@@ -17,7 +17,7 @@ from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
 _COLUMNS = ("symbol", "ex_session", "kind", "value")
-_KINDS = ("split", "dividend", "delisting")
+_KINDS = ("split", "dividend", *LEFT_BY)
 _MOST_ROWS = 10  # listed in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
@@ -28,8 +28,9 @@ class ActionsFile:
 
     One row an action: ``split`` with new shares for one old, ``dividend`` with cash per share as
     held on the ex-session, unadjusted, or ``delisting`` with the cash per share that is left, 0 for
-    nothing, on the first session without the symbol. An empty value withdraws an action that was delivered before;
-    deleting its row does not. A ``known_at`` column (UTC) replaces the moment assumed.
+    nothing, on the first session without the symbol; of a binary contract ``settlement`` with 1 or 0, likewise. An
+    empty value withdraws an action that was delivered before; deleting its row does not. A ``known_at`` column (UTC)
+    replaces the moment assumed.
 
     Parameters
     ----------
@@ -55,8 +56,8 @@ class ActionsFile:
         SourceError
             The file cannot be read, lacks a column, has a line of fewer or more cells than its first, more than the
             limits, or holds an action twice, an unknown kind, a date that cannot be read, a value that is not above
-            zero (a delisting's may be 0), a known_at without a time, or an impossible symbol: every fault
-            of the first ten lines that have one is told.
+            zero (a delisting's may be 0, a settlement's is 0 or 1), a known_at without a time, or an impossible
+            symbol: every fault of the first ten lines that have one is told.
         """
         table = self._read()
         chosen = table["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=table.index)
@@ -135,18 +136,21 @@ def _faults(table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd
     again = pd.concat(key, axis=1)[once].duplicated().reindex(table.index, fill_value=False) & days.notna()
     no_symbol = ~table["symbol"].map(_is_symbol).astype(bool)
     no_number = values.isna() & (table["value"].str.strip() != "")
-    no_size = (values < 0.0) | ((values == 0.0) & (table["kind"] != "delisting")) | np.isinf(values)
+    no_size = (values < 0.0) | ((values == 0.0) & ~table["kind"].isin(LEFT_BY)) | np.isinf(values)
+    no_settlement = (table["kind"] == "settlement") & ~values.isin((0.0, 1.0)) & values.notna() & ~no_size
+    kind = "write split, dividend or delisting (of a binary contract, settlement)"
     day = "write dates as YYYY-MM-DD, of the years 1700 to 2261"
     number = f"{NUMBER_REMEDY}; or nothing, to withdraw the action"
-    size = "write what is above zero (of a delisting, 0 too), or nothing to withdraw the action"
+    size = "write what is above zero (of a delisting or settlement, 0 too), or nothing to withdraw the action"
     twice = "the action of line " + first.astype("str") + " again"
     one_row = "write one row an action, dividends of one day added up"
     faults = [
         _Fault("legal_symbol", no_symbol, quoted["symbol"], "write the ticker alone"),
         _Fault("dates_are_days", days.isna(), quoted["ex_session"], day),
-        _Fault("known_kind", ~table["kind"].isin(_KINDS), quoted["kind"], "write split, dividend or delisting"),
+        _Fault("known_kind", ~table["kind"].isin(_KINDS), quoted["kind"], kind),
         _Fault("numbers_are_numbers", no_number, quoted["value"], number),
         _Fault("possible_value", no_size, quoted["value"], size),
+        _Fault("settles_at_one_or_zero", no_settlement, quoted["value"], "write 1 or 0, or nothing to withdraw it"),
         _Fault("one_row_an_action", again, twice, one_row),
     ]
     if moments is None:
