@@ -35,6 +35,7 @@ from nn_assets.settings import Strategy
 from nn_assets.settings.sections import SIZES_BY_IT
 from nn_assets.signals.novelty import DayNovelty
 from nn_assets.signals.regimes import RARE_SHARE
+from nn_assets.store.ledger.anchor import unanchored
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
@@ -310,8 +311,16 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         yield Fault(end, remedy)
     yield from faults_of_silence(ledger, strategy, in_time=not waiting)
     yield from faults_of_ticks(ledger, strategy.name)
+    yield from _of_files_beside(ledger, strategy.name)
+
+
+def _of_files_beside(ledger: Ledger, strategy: str) -> Iterator[Fault]:
+    """That alerts cannot be written, or that the head of the chain is not anchored outside, where it is to be."""
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
+    decided = ledger.last_appended("decisions", strategy=strategy)
+    if (unsafe := unanchored(0 if decided is None else int(decided["sequence"]))) is not None:
+        yield Fault(unsafe.found, unsafe.remedy)
 
 
 def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
