@@ -39,11 +39,11 @@ def test_a_round_anchors_the_head_and_one_that_cannot_is_told_and_not_lost(
     assert "anchor" not in first_line()
     written = file.read_text().splitlines()
     assert len(written) == 1
-    told = verify_audit()
-    assert told["ok"]
-    assert f"it holds all 1 heads anchored in {file}" in told["text"]
+    verified = verify_audit()
+    assert verified["ok"]
+    assert f"it holds all 1 heads anchored in {file}" in verified["text"]
     other = written[0][:-4] + "beef"
     file.write_text(f"{other}\n")
-    told = verify_audit()
-    assert not told["ok"]
-    assert "ledger rewritten" in told["findings"][0]
+    verified = verify_audit()
+    assert not verified["ok"]
+    assert "ledger rewritten" in verified["findings"][0]

@@ -33,16 +33,16 @@ def anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def copies(anchor: Path, migrated_file: Path, tmp_path: Path) -> dict[str, Path]:
     """A ledger as it was after each of three rounds, each of which anchored its head; by the day."""
     del anchor
-    file, kept = tmp_path / "ledger.sqlite", {}
+    file, by_day = tmp_path / "ledger.sqlite", {}
     shutil.copyfile(migrated_file, file)
     for day in DAYS:
         with Ledger(f"sqlite:///{file}", clock=lambda: NOON) as ledger:
             append_round(ledger, day_round(day, symbols=2))
             assert anchor_head(ledger.head(), "demo", day, NOON) is None
-        kept[day] = tmp_path / f"{day}.sqlite"
-        with sqlite3.connect(file) as whole, sqlite3.connect(kept[day]) as copy:
+        by_day[day] = tmp_path / f"{day}.sqlite"
+        with sqlite3.connect(file) as whole, sqlite3.connect(by_day[day]) as copy:
             whole.backup(copy)
-    return kept
+    return by_day
 
 
 def opened(file: Path) -> Ledger:
