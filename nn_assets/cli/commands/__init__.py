@@ -3,6 +3,7 @@
 What a command needs is imported within functions, when it is given, so that help and a wrong call answer at once.
 """
 
+from nn_assets.cli.commands import assess as assess
 from nn_assets.cli.commands import capacity as capacity
 from nn_assets.cli.commands import computing as computing
 from nn_assets.cli.commands import explain as explain
