@@ -91,13 +91,19 @@ def estimate_capacity(
     sessions = material.sessions[: material.rows[-1] + 1]
     books = list(replays.values())
     excess, assets = excess_of(strategy, sessions, per_year, [book.track for book in books], books)
+    solvent = np.isfinite(excess).all(axis=0).cumprod().astype(bool)  # up to the first size whose equity ran out
+    if not solvent.all():
+        tell(f"{int((~solvent).sum())} of the largest sizes are left out: their equity ran out")
+    excess, assets, multiples = excess[:, solvent], assets[solvent], list(np.asarray(multiples)[solvent])
     seen = in_sample_until(history.stores.ledger, strategy)
     if seen is not None:
         excess = excess[np.asarray(sessions[-len(excess) :] > seen)]
     block = max(strategy.label.horizon_sessions, 1.5 * len(excess) ** (1.0 / 3.0))
     capacity = capacity_of(excess, assets, per_year, mean_block=block)
     last = sessions[-1]
-    details = _details(capacity, last, list(multiples)) | {"settings_hash": strategy.content_hash()}
+    details = _details(capacity, last, [float(multiple) for multiple in multiples]) | {
+        "settings_hash": strategy.content_hash()
+    }
     row = {
         "control_id": hash_of([strategy.name, details])[:16],
         "kind": CAPACITY,

@@ -7,11 +7,9 @@ Portfolio Management", chapter 16). With the square-root impact of :mod:`nn_asse
 and the capacity is (2 alpha / 3 k)^2: there a third of alpha is left. (Impact linear in size, as in Kyle, 1985,
 "Continuous auctions and insider trading", Econometrica 53, gives alpha / 2 k.)
 
-P is replayed at a ladder of capital. Between neighbours the slope of P is its derivative half-way, to second order; a
-net P&L that rises after it fell is noise, since a larger book could have been run as the smaller one, so that slopes
-are pooled until none is above one before it (the least concave majorant, by pooling adjacent violators: Robertson,
-Wright and Dykstra, 1988, "Order restricted statistical inference", chapter 1). Where they cross zero is found between
-two of them on the square root of capital, on which the slope of a square-root impact is a line.
+P is replayed at a ladder of capital. Between neighbours the slope of P is its derivative half-way, to second order; the
+two slopes beside the size that earned most are above and below zero, and where they cross it is found between them on
+the square root of capital, on which the slope of a square-root impact is a line.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError
@@ -167,37 +164,19 @@ def crossing(mean: FloatArray, assets_usd: FloatArray) -> float:
     assets_usd : ndarray, shape (rungs,)
         Ascending, above 0.
     """
-    at, slopes = _pooled(mean, assets_usd)
-    below = np.flatnonzero(slopes <= 0.0)
-    if not below.size:
-        return math.inf
-    first = int(below[0])
-    if first == 0:
-        return 0.0
-    left, right = math.sqrt(at[first - 1]), math.sqrt(at[first])
-    share = slopes[first - 1] / (slopes[first - 1] - slopes[first])
-    return float((left + (right - left) * share) ** 2)
+    at, slopes = _slopes(mean, assets_usd)
+    most = int(np.concatenate([[0.0], mean * assets_usd]).argmax())  # 0: no capital at all
+    if most in (0, len(at)):
+        return math.inf if most else 0.0
+    left, right = math.sqrt(at[most - 1]), math.sqrt(at[most])
+    fall = slopes[most - 1] - slopes[most]
+    return float((left + (right - left) * (slopes[most - 1] / fall if fall > 0.0 else 0.0)) ** 2)
 
 
 def _slopes(mean: FloatArray, assets_usd: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Slopes of the net P&L between neighbours, from no capital at all on, and where: both (rungs,)."""
     assets, earned = np.concatenate([[0.0], assets_usd]), np.concatenate([[0.0], mean * assets_usd])
     return (assets[1:] + assets[:-1]) / 2.0, np.diff(earned) / np.diff(assets)
-
-
-def _pooled(mean: FloatArray, assets_usd: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The slopes, pooled until none is above one before it, and where each is."""
-    edges = np.concatenate([[0.0], assets_usd])
-    blocks = list[tuple[float, float, float]]()  # from, to, slope
-    for left, right, slope in zip(edges[:-1], edges[1:], _slopes(mean, assets_usd)[1], strict=True):
-        begin, steep = float(left), float(slope)
-        while blocks and steep > blocks[-1][2]:
-            earlier, end, before = blocks.pop()
-            steep = (before * (end - earlier) + steep * (right - begin)) / (right - earlier)
-            begin = earlier
-        blocks.append((begin, float(right), steep))
-    table: npt.NDArray[np.float64] = np.array(blocks)
-    return (table[:, 0] + table[:, 1]) / 2.0, table[:, 2]
 
 
 def _sharpes(excess: FloatArray, sessions_per_year: int) -> FloatArray:

@@ -154,6 +154,9 @@ class Section(BaseModel):
             own, value = getattr(self, name), values.get(name)
             if name not in values and name in dumped and any(isinstance(mark, _Never) for mark in field.metadata):
                 values[name] = dumped[name]
+            elif name not in values and (unless := [m.value for m in field.metadata if isinstance(m, CountsUnless)]):
+                if unless[0] is not _DEFAULT:  # what it did not count at, which may be another default since
+                    values[name] = unless[0]
             elif isinstance(own, Section) and isinstance(value, Mapping):
                 values[name] = own.completed(value)
             elif isinstance(own, tuple) and isinstance(value, list):

@@ -70,7 +70,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def told(file: Path) -> Iterator[Ledger]:
+def recorded(file: Path) -> Iterator[Ledger]:
     """The ledger, to be read only."""
     with Ledger(f"sqlite:///{file}") as ledger:
         yield ledger
@@ -81,10 +81,10 @@ def of(made: Assessment, name: str) -> Assessed:
     return control
 
 
-def test_what_fired_what_it_did_and_who_overrode_it_and_why(told: Ledger) -> None:
-    made = assess(told, NAME, None, None)
+def test_what_fired_what_it_did_and_who_overrode_it_and_why(recorded: Ledger) -> None:
+    made = assess(recorded, NAME, None, None)
     assert (made.first, made.last, made.sessions) == (DAYS[0], DAYS[4], 5)
-    assert made.head == str(told.head())
+    assert made.head == str(recorded.head())
     weekly = of(made, "breaker weekly_loss")
     (fired,) = weekly.fired
     assert fired.session == DAYS[1]
@@ -114,24 +114,24 @@ def test_what_fired_what_it_did_and_who_overrode_it_and_why(told: Ledger) -> Non
     assert not {"kill switch", "breaker weekly_loss", "drift state", "verdict of the study"} & never
 
 
-def test_a_period_has_what_happened_in_it_alone(told: Ledger) -> None:
-    made = assess(told, NAME, pd.Timestamp(DAYS[2]), pd.Timestamp(DAYS[3]))
+def test_a_period_has_what_happened_in_it_alone(recorded: Ledger) -> None:
+    made = assess(recorded, NAME, pd.Timestamp(DAYS[2]), pd.Timestamp(DAYS[3]))
     assert made.sessions == 2
     assert not of(made, "breaker weekly_loss").tested
     assert [event.who for event in of(made, "kill switch").overridden] == ["ann"]
     assert not of(made, "settings").fired
     with pytest.raises(LedgerError, match="a decided session of demo in the period"):
-        assess(told, NAME, pd.Timestamp("2019-01-01"), pd.Timestamp("2019-12-31"))
+        assess(recorded, NAME, pd.Timestamp("2019-01-01"), pd.Timestamp("2019-12-31"))
 
 
 def test_the_page_and_the_file_say_the_same_with_the_head(
-    told: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
-    page, written = write_assessment(assess(told, NAME, None, None))
+    page, written = write_assessment(assess(recorded, NAME, None, None))
     text, document = page.read_text(), json.loads(written.read_text())
-    assert str(told.head()) in text
-    assert document["head"] == str(told.head())
+    assert str(recorded.head()) in text
+    assert document["head"] == str(recorded.head())
     assert "the vendor is down" in text
     assert "breaker drawdown" in document["untested"]
     assert document["sentence"].startswith("5 sessions from 2018-01-02 to 2018-01-08: ")

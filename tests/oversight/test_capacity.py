@@ -48,8 +48,8 @@ def test_a_top_beyond_the_ladder_and_none_at_all_are_told_as_such() -> None:
     assert "no size that was replayed earned more than it cost" in nothing.sentence
 
 
-def test_net_dollars_that_rise_again_after_they_fell_are_pooled() -> None:
-    """The top of the concave majorant is that of the dollars themselves, which brute force finds."""
+def test_net_dollars_that_rise_again_after_they_fell_have_their_capacity_beside_the_most() -> None:
+    """The one that earned most among all sizes, by brute force, and no further than half-way to its neighbours."""
     draw = np.random.default_rng(4)
     for _ in range(200):
         mean = EDGE - 1.2e-7 * np.sqrt(SIZES) + draw.normal(0.0, 1e-4, len(SIZES))
@@ -62,7 +62,8 @@ def test_net_dollars_that_rise_again_after_they_fell_are_pooled() -> None:
         elif top == len(grid) - 1:
             assert math.isinf(top_usd)
         else:
-            assert top_usd >= grid[top - 1] / 2.0
+            assert (grid[top - 1] + grid[top]) / 2.0 <= top_usd * (1 + 1e-12)
+            assert top_usd <= (grid[top] + grid[top + 1]) / 2.0 * (1 + 1e-12)
 
 
 def coverage(markets: int, draws: int) -> float:

@@ -34,16 +34,17 @@ def _assessed(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     from nn_assets.store.ledger.ledger import Ledger
 
     (named, *_) = require_named(name)
-    days = []
+    days = list[pd.Timestamp | None]()
     for option, text in (("--from", first), ("--to", last)):
-        day = None if text is None else pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
-        if day is pd.NaT:
+        try:
+            days.append(None if text is None else pd.to_datetime(text, format="%Y-%m-%d"))
+        except ValueError as error:
             raise SettingsError(
                 expected="a day as YYYY-MM-DD", found=repr(text), remedy="write the day year first", key=option
-            )
-        days.append(day)
+            ) from error
+    begin, end = days
     with address_to_read() as address, Ledger(address) as ledger:
-        made = assess(ledger, named, *days)
+        made = assess(ledger, named, begin, end)
     page, file = write_assessment(made)
     lines = [f"{named}: {made.sentence}", f"never tested: {'; '.join(made.untested) or 'none'}"]
     for control in made.controls:

@@ -61,16 +61,13 @@ class Records:
     def __init__(self, ledger: Ledger, strategy: str, first: pd.Timestamp | None, last: pd.Timestamp | None) -> None:
         self.ledger, self.strategy = ledger, strategy
         decided = ledger.read("decisions", strategy, bookkeeping=True).sort_values("session").reset_index(drop=True)
-        self._all = decided
         ordered = decided.sort_values("sequence")
         self._sequences, self._sessions = list(ordered["sequence"]), list(ordered["session"])
-        if not decided.empty:
-            last = decided["session"].iloc[-1] if last is None else last
-            first = last - pd.DateOffset(years=1) + pd.Timedelta(days=1) if first is None else first
-        self.first, self.last = first, last
-        self.decisions = (
-            decided[(decided["session"] >= first) & (decided["session"] <= last)] if len(decided) else decided
-        )
+        newest = pd.Timestamp(0) if decided.empty else decided["session"].iloc[-1]
+        self.last: pd.Timestamp = newest if last is None else last
+        year_before = self.last - pd.DateOffset(years=1) + pd.Timedelta(days=1)
+        self.first: pd.Timestamp = year_before if first is None else first
+        self.decisions = decided[decided["session"].map(self.in_period)] if len(decided) else decided
 
     def of_sessions(self, table: str) -> pd.DataFrame:
         """Rows of the period's sessions, in order; with the session before, where it shows a change."""

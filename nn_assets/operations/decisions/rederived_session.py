@@ -2,9 +2,11 @@
 
 The session is played as it was live: from the state that the session before it left on record, on the facts that were
 stored by the moment of its decision, with the controls, costs, list of forecasts and calibration that are on record as
-given to it, and under the settings of its hash, which the ledger keeps. Nothing is written. What can make it another is
-named: other code (by the definitions that changed), settings that cannot be read any more, a model or a table that is
-gone. Facts that arrived since are counted: the decision did not know them, and does not when it is derived again.
+given to it, and under the settings of its hash, which the ledger keeps. Nothing is put on record. (A lost file of steps
+is stored again, where it comes out as it was; features that other code made are made again, as a run does.) What can
+make it another is named: other code (by the definitions that changed), settings that cannot be read any more, a model
+or a table that is gone. Facts that arrived since are counted: the decision did not know them, and does not when it is
+derived again.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from nn_assets.errors import AuditError, DecisionError, NnAssetsError, first_of
+from nn_assets.errors import AuditError, DecisionError, NnAssetsError, PublicationError, first_of
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart, strategy_on_record
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decision_timing import refuse_live
 from nn_assets.operations.decisions.code import changed_since, decision_code
 from nn_assets.operations.decisions.records import compare_session, recorded_context, session_frames
 from nn_assets.operations.decisions.rounds import play_live
+from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, open_history
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -120,7 +123,7 @@ def rederive_session(strategy: Strategy, day: pd.Timestamp) -> RederivedSession:
                 arrived=tuple(_arrived(history, day, decision["recorded_at"])),
             )
             if made.settings_hash in hashes_in_force(ledger, strategy):
-                return _derived(history, made, decision)
+                return _derived(history, made, decision, strategy)
             apart = f"the settings were others then: {settings_apart(ledger, strategy, made.settings_hash)}"
             recorded = strategy_on_record(ledger, strategy, made.settings_hash)
             if recorded is None:
@@ -128,7 +131,9 @@ def rederive_session(strategy: Strategy, day: pd.Timestamp) -> RederivedSession:
                     made, refused=f"{apart}; those of its hash are not on record, or are none of this version"
                 )
             under = f"{apart}; it is derived under those of then"
-            return _derived(History.of(history.stores, recorded), replace(made, settings_then=(under,)), decision)
+            return _derived(
+                History.of(history.stores, recorded), replace(made, settings_then=(under,)), decision, strategy
+            )
 
 
 def _decision(ledger: Ledger, strategy: Strategy, day: pd.Timestamp) -> pd.Series:
@@ -147,7 +152,7 @@ def _decision(ledger: Ledger, strategy: Strategy, day: pd.Timestamp) -> pd.Serie
     return decided.iloc[-1]
 
 
-def _derived(history: History, made: RederivedSession, decision: pd.Series) -> RederivedSession:
+def _derived(history: History, made: RederivedSession, decision: pd.Series, in_force: Strategy) -> RederivedSession:
     """The session played again, and held against its record."""
     now = decision_code(history.strategy)
     explained = list[str]()
@@ -159,6 +164,7 @@ def _derived(history: History, made: RederivedSession, decision: pd.Series) -> R
         )
     made = replace(made, explained=tuple(explained))
     try:
+        history = _with_features(history, made.session, in_force)
         view = history.view(made.session)
         context, played = play_live(history, view, recorded_context(decision))
         frames = session_frames(history, played, context, view.data_hash)
@@ -168,6 +174,25 @@ def _derived(history: History, made: RederivedSession, decision: pd.Series) -> R
     except NnAssetsError as error:
         return replace(made, refused=f"{error.statement}; {error.remedy}")
     return replace(made, differing=compared.differing)
+
+
+def _with_features(history: History, day: pd.Timestamp, in_force: Strategy) -> History:
+    """The history with features that the code in force made; those of other code are made again, as a run does.
+
+    Raises
+    ------
+    PublicationError
+        They are other ones than those of the settings in force, which stay stored; or cannot be made.
+    """
+    try:
+        _ = history.view(day).cube
+    except PublicationError:
+        if history.strategy.features != in_force.features:
+            raise
+        with history.stores.alone(history.strategy.name):
+            store_features(history)
+        return History.of(history.stores, history.strategy)
+    return history
 
 
 def _arrived(history: History, day: pd.Timestamp, decided_at: pd.Timestamp) -> Iterator[str]:

@@ -84,7 +84,10 @@ def read_anchors() -> Anchors | None:
         content = file.read_bytes()
     except FileNotFoundError:
         return Anchors(
-            fault=AnchorFault(f"the anchor {file} is not there", "restore it; without one, the next round makes it")
+            fault=AnchorFault(
+                f"the anchor {file} is not there",
+                "mount its disk, or restore it; where it was never made, the next round makes it",
+            )
         )
     except OSError as error:
         found = f"the anchor {file} cannot be read: {error}"
@@ -182,7 +185,8 @@ def _read(line: str) -> Anchor | None:
     sequence, _, digest = words[-1].partition(":")
     if not sequence.isascii() or not sequence.isdigit() or len(digest) != _LONGEST_HASH:
         return None
-    return Anchor(*words[:-1], ChainHead(sequence=int(sequence), hash=digest))
+    at, strategy, session, _ = words
+    return Anchor(at, strategy, session, ChainHead(sequence=int(sequence), hash=digest))
 
 
 def _misplaced(file: Path) -> AnchorFault | None:
