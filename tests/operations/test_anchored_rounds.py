@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nn_assets.cli.ledger import verify_audit
+from nn_assets.errors import AuditError
 from nn_assets.operations import days
 from nn_assets.operations.days import play_days
 from nn_assets.operations.history import open_history
@@ -47,3 +48,8 @@ def test_a_round_anchors_the_head_and_one_that_cannot_is_told_and_not_lost(
     verified = verify_audit()
     assert not verified["ok"]
     assert "ledger rewritten" in verified["findings"][0]
+    line = first_line()
+    assert " HALTED: " in line
+    assert "ledger rewritten" in line
+    with open_history(strategy()) as history, pytest.raises(AuditError, match="ledger rewritten"):
+        next(play_days(history, [day], "again", logging.getLogger("test")))

@@ -137,8 +137,8 @@ def _capacity(records: Records) -> Iterator[Assessed]:
 
 
 def _gate_codes(records: Records) -> Iterator[Assessed]:
-    orders = records.of_sessions("orders")
-    denied = orders[(orders["status"] == "denied") & orders["session"].map(records.in_period)]
+    orders = records.of_sessions("orders", before=False)
+    denied = orders[orders["status"] == "denied"]
     codes = [*GATE_CODES, *sorted(set(denied["reason_code"]) - set(GATE_CODES))]
     for code in codes:
         rows = denied[denied["reason_code"] == code]

@@ -69,9 +69,10 @@ class Records:
         self.first: pd.Timestamp = year_before if first is None else first
         self.decisions = decided[decided["session"].map(self.in_period)] if len(decided) else decided
 
-    def of_sessions(self, table: str) -> pd.DataFrame:
-        """Rows of the period's sessions, in order; with the session before, where it shows a change."""
-        rows = self.ledger.read(table, self.strategy, None, self.last, bookkeeping=True)
+    def of_sessions(self, table: str, *, before: bool = True) -> pd.DataFrame:
+        """Rows of the period's sessions, in order; with all before it, where a change among them is looked for."""
+        first = None if before else self.first
+        rows = self.ledger.read(table, self.strategy, first, self.last, bookkeeping=True)
         return rows.sort_values(["session", "sequence"])
 
     def acts(self, table: str, strategy: str | None = None, **where: object) -> list[dict[str, Any]]:
