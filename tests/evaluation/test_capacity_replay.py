@@ -24,6 +24,7 @@ BLOCK = 10  # sessions on one side, then on the other
 EDGE, SIGMA = 0.0008, 0.01  # a session, of the right side; of the rest, which cancels within each block
 WEIGHT, ADV = 0.05, 2e7
 IMPACT, LINEAR = 0.6, 2e-4  # a, and half-spread with commission
+PERMANENT = 1.0  # b, on a market where all impact is linear in size
 
 
 @cache
@@ -46,7 +47,7 @@ def market() -> tuple[Panel, np.ndarray]:
     return Panel(sessions=sessions, symbols=SYMBOLS, **fields), side
 
 
-def strategy(**portfolio: object) -> Strategy:
+def strategy(*, linear: bool = False, **portfolio: object) -> Strategy:
     of = {
         "construction": "per_name",
         "minimum_outcomes": 20,
@@ -71,8 +72,8 @@ def strategy(**portfolio: object) -> Strategy:
             "costs": {
                 "half_spread_bps": LINEAR * 1e4,
                 "commission_bps": 0.0,
-                "temporary_impact": IMPACT,
-                "permanent_impact": 0.0,
+                "temporary_impact": 0.0 if linear else IMPACT,
+                "permanent_impact": PERMANENT if linear else 0.0,
                 "borrow_fee_annual_fraction": 0.0,
             },
             "execution": {"participation_cap_fraction": 1.0, "cost_noise_fraction": 0.0},
@@ -96,28 +97,33 @@ def played(of: Strategy, capacity_usd: float | None = None, rows: int = BARS, cu
     return replay(of, cost_model_from(of.costs), 252, [scene])
 
 
-def closed_form_usd() -> float:
+def closed_form_usd(*, linear: bool = False) -> float:
     """Capital at which dP/dC = 0 for four names of a fixed weight, turned every BLOCK sessions.
 
     P / C a session is 4 w (g - (2 / BLOCK) (l + a s sqrt(2 w C / V))): what is left of w (g - 2 l / BLOCK) after an
-    impact k sqrt(C) is largest where the impact has two thirds of it. g is the mean of the simple returns on the side.
+    impact k sqrt(C) is largest where the impact has two thirds of it, and of an impact b s 2 w C / V linear in size
+    (Kyle, 1985) where that has half of it. g is the mean of the simple returns on the side.
     """
     panel, side = market()
     moved = panel.close[FIRST + 2 :] / panel.close[FIRST + 1 : -1] - 1.0
     gross = float((side[FIRST + 2 :] * moved).mean())
     sigma = float(moved.std())
+    edge = gross - 2.0 * LINEAR / BLOCK
+    if linear:
+        return float(edge / (2.0 * PERMANENT * sigma * (2.0 / BLOCK) * 2.0 * WEIGHT / ADV))
     impact_per_root = IMPACT * sigma * (2.0 / BLOCK) * np.sqrt(2.0 * WEIGHT / ADV)
-    return float((2.0 * (gross - 2.0 * LINEAR / BLOCK) / (3.0 * impact_per_root)) ** 2)
+    return float((2.0 * edge / (3.0 * impact_per_root)) ** 2)
 
 
 @pytest.mark.full
-def test_the_replayed_ladder_finds_the_capacity_that_is_known_in_closed_form() -> None:
-    of, multiples = strategy(), LADDER[4:9]
+@pytest.mark.parametrize("linear", [False, True])
+def test_the_replayed_ladder_finds_the_capacity_that_is_known_in_closed_form(linear: bool) -> None:
+    of, multiples = strategy(linear=linear), LADDER[4:9]
     books = [played(at_capital(of, multiple)) for multiple in multiples]
     panel, _ = market()
     excess, assets = excess_of(of, panel.sessions, 252, [book.track for book in books], books)
     capacity = capacity_of(excess, assets, 252, mean_block=10.0, draws=60)
-    true = closed_form_usd()
+    true = closed_form_usd(linear=linear)
     print(f"closed form {true:,.0f} USD, replayed {capacity.sentence}")
     assert capacity.usd.low < true < capacity.usd.high
     assert capacity.usd.value == pytest.approx(true, rel=0.10)

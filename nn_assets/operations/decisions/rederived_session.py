@@ -21,7 +21,12 @@ from nn_assets.operations.asof.settings_on_record import hashes_in_force, settin
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decision_timing import refuse_live
 from nn_assets.operations.decisions.code import changed_since, decision_code
-from nn_assets.operations.decisions.records import compare_session, recorded_context, session_frames
+from nn_assets.operations.decisions.records import (
+    compare_session,
+    recorded_context,
+    session_frames,
+    symbols_on_record,
+)
 from nn_assets.operations.decisions.rounds import play_live
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, open_history
@@ -166,6 +171,10 @@ def _derived(history: History, made: RederivedSession, decision: pd.Series, in_f
     try:
         history = _with_features(history, made.session, in_force)
         view = history.view(made.session)
+        if (symbols := symbols_on_record(history, made.session)) != view.symbols:
+            apart = sorted(set(symbols or ()) ^ set(view.symbols))
+            why = f"it was decided with other symbols than its session has now: {', '.join(first_of(apart))}"
+            return replace(made, refused=f"{why}; what was decided stands")
         context, played = play_live(history, view, recorded_context(decision))
         frames = session_frames(history, played, context, view.data_hash)
         compared = compare_session(history, played, frames, context, view.data_hash, decision)
