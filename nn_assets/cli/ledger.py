@@ -14,8 +14,9 @@ from nn_assets.errors import LedgerError, first_of
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.asof.traces import WHY, lost_traces, why_this_size
 from nn_assets.operations.catalog import require_named
-from nn_assets.store.home import absent_ledger, address_to_read
+from nn_assets.store.home import absent_ledger, address_to_read, anchor_file
 from nn_assets.store.lake.lake import Lake
+from nn_assets.store.ledger.anchor import read_anchors
 from nn_assets.store.ledger.audit import record_verification, verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
@@ -59,6 +60,7 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
             f"{verification.entries} entries verify; head {newest}\n"
             f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
         )
+        text = "\n".join([text, *_of_anchor()])
     elif verification.ok:
         text = f"the ledger is as it was appended, and {len(lost)} files that it names are not: {lost[0]}"
     else:
@@ -75,8 +77,23 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
     }
 
 
+def _of_anchor() -> list[str]:
+    """How many heads anchored outside the chain holds, or why none could be looked at; nothing where none are asked."""
+    anchors = read_anchors()
+    if anchors is None:
+        return []
+    if anchors.fault is not None:
+        return [f"{anchors.fault.found}; {anchors.fault.remedy}"]
+    unread = f"; {anchors.unreadable} lines cannot be read" if anchors.unreadable else ""
+    newest = f", the newest of {anchors.lines[-1].at}" if anchors.lines else ""
+    return [f"it holds all {len(anchors.lines)} heads anchored in {anchor_file()}{newest}{unread}"]
+
+
 def _without_ledger(file: Path, head: str | None) -> dict[str, Any]:
     """What there is to verify before a ledger was made: nothing, unless a head was noted of one."""
+    anchors = read_anchors()
+    if head is None and anchors is not None and anchors.lines:
+        head = f"{anchors.lines[-1].head}, anchored in {anchor_file()}"
     if head is not None:
         raise LedgerError(
             expected=f"a ledger that holds {head}",

@@ -10,6 +10,8 @@ from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.store.home import absent_ledger
 
+_EACH = "; each by itself: nn-assets replay --session DATE"
+
 
 def audit_decisions(name: str, *, since_last: bool = False) -> dict[str, Any]:
     """Derive decisions again, and compare targets; not ok when any differs.
@@ -32,5 +34,5 @@ def audit_decisions(name: str, *, since_last: bool = False) -> dict[str, Any]:
         "before": rederived.before,
         "otherwise": rederived.otherwise,
         "findings": list(rederived.differing),
-        "text": f"{name}: {rederived.sentence}",
+        "text": f"{name}: {rederived.sentence}{_EACH if rederived.otherwise else ''}",
     }

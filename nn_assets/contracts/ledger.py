@@ -376,7 +376,8 @@ COST_MODELS = Contract(
 CONTROLS = Contract(
     "controls",
     "operations",
-    "What a person set or released: kill switch, breakers, alarms, the clock. The last one holds.",
+    "What a person set or released: kill switch, breakers, alarms, the clock; and estimates of capacity. The last one "
+    "holds.",
     "control_id",
 ).of(
     control_id=text("its own name"),

@@ -37,6 +37,7 @@ from nn_assets.signals.signals import make_signals, outcome_statistics
 
 Monitor = Callable[[int], DriftReport | None]
 GroupsOf = Callable[[int], tuple[str, ...] | None]
+CapacityOf = Callable[[int], float | None]
 
 REPLAY_RESET = BreakerReset("replay policy", "nobody is there to reset a breaker in a replay")
 
@@ -88,6 +89,7 @@ class Scene:
     groups: GroupsOf | None = None  # row to the groups of the symbols by behaviour; None where they are not asked for
     network_volatility: ForecastArrays | None = None  # of the ensemble that forecasts it; None where none is asked for
     timing: DecisionTiming | None = None  # of decisions within the session
+    capacity: CapacityOf | None = None  # row to the estimate of capacity in force on it, where sizes follow one
 
 
 def replay(
@@ -164,7 +166,9 @@ def replay(
                 market=scene.market.at(row),
                 signals=make_signals(symbols, scene.forecasts.at(row), outcomes.at(row), own[row], horizon),
                 drift=None if scene.monitor is None else scene.monitor(row),
-                controls=_unattended(strategy, latched if begins_day else 0) if controls is None else controls(row),
+                controls=_unattended(strategy, latched if begins_day else 0, scene.capacity, row)
+                if controls is None
+                else controls(row),
                 late=None if late is None else late(row),
                 programme=None if watch is None else watch.at(row),
                 groups=None if scene.groups is None else scene.groups(row),
@@ -202,9 +206,9 @@ def _closes(scene: Scene, row: int, state: SessionState) -> bool:
     return bool(((book.quantity != 0.0) & (book.entered_session < scene.market.day_began(row))).any())
 
 
-def _unattended(strategy: Strategy, latched: int) -> Controls:
+def _unattended(strategy: Strategy, latched: int, capacity: CapacityOf | None, row: int) -> Controls:
     reset = REPLAY_RESET if latched > strategy.portfolio.replay_reset_sessions else None
-    return Controls(verdict_allows=True, breaker_reset=reset)
+    return Controls(verdict_allows=True, breaker_reset=reset, capacity_usd=None if capacity is None else capacity(row))
 
 
 class BuyAndHold:

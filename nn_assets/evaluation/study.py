@@ -14,7 +14,7 @@ from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.estimators import TRADED, estimators_of
 from nn_assets.evaluation.figures import StudyFigures, study_figures
-from nn_assets.evaluation.replay import BuyAndHold, GroupsOf, Replay, Scene, replay
+from nn_assets.evaluation.replay import BuyAndHold, CapacityOf, GroupsOf, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.evaluation.volatility_figures import VolatilityTrack, loss_figures, volatility_study_figures
@@ -76,6 +76,7 @@ class StudyMaterial:
     refreshes: Sequence[StudyRefresh] = ()  # asked for by the drift of the forecasts, ascending
     training: Mapping[str, range] = field(default_factory=dict)  # rows that each model was trained on, by its id
     first_rows: npt.NDArray[np.int64] | None = None  # (symbols,), of each one's first bar; None for a stated axis
+    capacity: CapacityOf | None = None  # as of a scene
 
     @property
     def rows(self) -> range:
@@ -212,6 +213,31 @@ def run_study(
     return Study(track, replays, rows, figures, labels, material.costs, no_markov)
 
 
+def replays_of(
+    strategies: Mapping[str, Strategy],
+    sessions_per_year: int,
+    material: StudyMaterial,
+    estimator: str = TRADED,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, Replay]:
+    """Replay one estimator under each of several settings of one strategy, each as a study does, by their names.
+
+    Parameters
+    ----------
+    strategies : mapping of str to Strategy
+        Alike in all that the material is made by.
+    progress : callable
+        Hears after each round how many of all are played, and of how many.
+    """
+    players = {name: _Player(of, sessions_per_year, material, estimator) for name, of in strategies.items()}
+    rounds, whole = count(1), len(material.rows) * len(players)
+    for stretch in material.known():
+        watch: DriftWatch | None = None
+        for player in players.values():
+            watch = player.play(stretch, watch, None, lambda _: progress(next(rounds), whole))
+    return {name: player.replay for name, player in players.items()}
+
+
 class _Player:
     """One estimator's replay, taken on from one stretch to the next."""
 
@@ -297,6 +323,7 @@ def _scene(material: StudyMaterial, stretch: StudyStretch, estimator: str, watch
         stretch.groups,
         None if volatility is None else volatility.at(slice(bars)),
         stretch.timing,
+        material.capacity,
     )
 
 

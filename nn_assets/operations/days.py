@@ -12,7 +12,9 @@ import pandas as pd
 from nn_assets.arrays import Symbol
 from nn_assets.operations.accounts.of_the_day import after_round, before_round
 from nn_assets.operations.asof.models import models_in_force, require_models
+from nn_assets.operations.clock import now_utc
 from nn_assets.operations.decisions.fired import (
+    alert_of_anchor,
     alert_of_assumed_funding,
     alert_of_breakers,
     alert_of_unlike_day,
@@ -25,6 +27,7 @@ from nn_assets.operations.session_moves import keep_moves
 from nn_assets.operations.session_page import bound_by, write_daily_page
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.reports.tables import sized_positions, why_frame
+from nn_assets.store.ledger.anchor import anchor_head
 
 Figures = dict[str, dict[str, Any]]
 
@@ -70,6 +73,7 @@ def play_days(
         for session in closed:
             decided = decide_session(history, session, run_id)
             log.info(decided.sentence)
+            _anchor(history, session, run_id, log)
             if decided.differs:  # its alerts and its page are those of what is on record
                 yield decided, {"daily_report": {"report": "left as it is", COMPARED: decided.sentence}}
                 continue
@@ -80,6 +84,15 @@ def play_days(
             yield decided, session_metadata(decided, *_page(history, decided, log))
         if closed:
             after_round(history, run_id, log)
+
+
+def _anchor(history: History, session: pd.Timestamp, run_id: str, log: logging.Logger) -> None:
+    """Note the head of the chain outside; where that fails it is said, and what was decided stands."""
+    ledger, name = history.stores.ledger, history.strategy.name
+    fault = anchor_head(ledger.head(), name, str(session.date()), now_utc().to_pydatetime())
+    if fault is not None:
+        log.warning("%s; %s", fault.found, fault.remedy)
+        alert_of_anchor(history, session, run_id, fault.found, fault.remedy)
 
 
 def _page(history: History, decided: DecidedSession, log: logging.Logger) -> tuple[Path | str, bytes | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 TABLES, STUDY, DAILY, COSTS, SEARCH, ACCOUNT = ("tables", "study", "daily", "costs", "search", "account")
+CAPACITY_REPORT = "capacity"
 SOME_ASSETS = "assets"
 """A run of assets that a person chose."""
 SEARCHED = "hyperparameters"

@@ -20,6 +20,7 @@ from nn_assets.features.labels import Labels
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.actions import data_hash_of
+from nn_assets.operations.asof.capacity import capacity_in_force
 from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switches_of, unfinished_run_before
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
@@ -202,5 +203,6 @@ class SessionView:
             kill_switch=switch,
             kill_switch_before_fill=before_fill,
             breaker_reset=breaker_reset_for(ledger, strategy, self.session, decided),
+            capacity_usd=capacity_in_force(ledger, strategy, decided).on(self.session),
             unfinished_run=unfinished_run_before(ledger, strategy, self.session, self._facts.decision_moments),
         )

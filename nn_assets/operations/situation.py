@@ -16,6 +16,7 @@ from nn_assets.market.calendar.sessions import calendar_end_warning, next_sessio
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.accounts import account_differs_now
+from nn_assets.operations.asof.capacity import estimates_of_capacity
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.costs import waiting_estimate
 from nn_assets.operations.asof.decisions import undecided_sessions
@@ -34,11 +35,13 @@ from nn_assets.operations.next_command import due_before, faults_of_stages, goes
 from nn_assets.operations.run_faults import faults_of_runs, faults_of_silence, faults_of_ticks
 from nn_assets.operations.waiting_refresh import waits_now
 from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
+from nn_assets.portfolio.near_capacity import near_capacity_text
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
 from nn_assets.settings.sections import SIZES_BY_IT
 from nn_assets.signals.novelty import DayNovelty
 from nn_assets.signals.regimes import RARE_SHARE
+from nn_assets.store.ledger.anchor import unanchored
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
@@ -102,6 +105,9 @@ def situation_of(
         trading_state=str(trading["state"]),
         trading_reasons="; ".join(trading["reasons"]),
         halved=is_halved(state["book"]),
+        near_capacity=near_capacity_text(
+            float(state["high_water_mark_usd"]), controls.get("capacity_usd"), strategy.portfolio.capacity_share
+        ),
     )
 
 
@@ -330,8 +336,19 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     yield from _of_waiting_costs(ledger, strategy.name)
     yield from faults_of_silence(ledger, strategy, in_time=not waiting)
     yield from faults_of_ticks(ledger, strategy.name)
+    yield from _of_what_is_beside(ledger, strategy)
+
+
+def _of_what_is_beside(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
+    """Alerts that cannot be written, a head that is not anchored outside, a capacity that is asked for and unknown."""
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
+    decided = ledger.last_appended("decisions", strategy=strategy.name)
+    if (unsafe := unanchored(0 if decided is None else int(decided["sequence"]))) is not None:
+        yield Fault(unsafe.found, unsafe.remedy)
+    if strategy.portfolio.capacity_share is not None and not estimates_of_capacity(ledger, strategy.name):
+        why = "no size follows the capacity, which was never estimated"
+        yield Fault(why, f"nn-assets capacity --strategy {strategy.name}")
 
 
 def _of_halt_file(strategy: str) -> Iterator[Fault]:

@@ -30,6 +30,7 @@ from nn_assets.evaluation.volatility_study import run_volatility_study
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import bars_of_session, next_session
+from nn_assets.operations.asof.capacity import capacity_in_force
 from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
@@ -143,7 +144,7 @@ class StudyResult:
 def study_identity(history: History, month: str) -> str:
     """Address of the study that ends with a month: data, code, settings."""
     strategy = history.strategy
-    content = {
+    content: dict[str, Any] = {
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
@@ -151,6 +152,8 @@ def study_identity(history: History, month: str) -> str:
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
+    if (capacity := capacity_in_force(history.stores.ledger, strategy).newest) is not None:
+        content["capacity"] = capacity
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -213,7 +216,14 @@ def _months_to_judge(strategy: Strategy, material: StudyMaterial, months: list[s
     )
 
 
-def _material(history: History, last_month: str) -> StudyMaterial:
+def material_until(history: History, last_month: str) -> StudyMaterial:
+    """What a study of every month up to one replays, of the forecasts on record.
+
+    Raises
+    ------
+    PublicationError
+        As of :func:`study_until`.
+    """
     needed_months = _months_until(history, last_month)
     return _material_of(history, needed_months, refreshed_forecasts(history, needed_months, lambda _: None))
 

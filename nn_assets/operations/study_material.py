@@ -8,6 +8,7 @@ from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.study import StudyMaterial, StudyRefresh, StudyStretch
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.learning.refits import used_rows
+from nn_assets.operations.asof.capacity import capacity_in_force
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.history import History
@@ -51,6 +52,7 @@ def material_of(
             models[cost_model_id] = cost_model(history.stores.ledger, strategy, cost_model_id)
         return models[cost_model_id]
 
+    capacity = capacity_in_force(history.stores.ledger, strategy)
     used = [row for row, month in enumerate(month_by_row) if month]
     timing = decision_timing(history)
 
@@ -74,6 +76,7 @@ def material_of(
         refreshes,
         training=_training_rows(history, forecasts.model_ids),
         first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
+        capacity=lambda row: capacity.on(history.axis[row]),
     )
 
 

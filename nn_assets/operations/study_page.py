@@ -32,6 +32,7 @@ from nn_assets.operations.asof.intraday_quarantine import with_intraday_quaranti
 from nn_assets.operations.asof.known_details import details_left_out, quarantine_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.capacity import CAPTION, kept_capacity
 from nn_assets.operations.feature_worth import measured_importance
 from nn_assets.operations.history import History
 from nn_assets.operations.models.groups import groups_of
@@ -417,6 +418,7 @@ def study_sheet(history: History) -> StudyPage:
     strategy, ledger = history.strategy, history.stores.ledger
     kept = _kept(history)
     publication = history.covering(history.last_session)
+    capacity = kept_capacity(strategy.name)
     targets = ledger.latest("target_positions", strategy.name)
     decided = None if targets.empty else targets["session"].iloc[0]
     steps = drift = None
@@ -438,6 +440,7 @@ def study_sheet(history: History) -> StudyPage:
         facts=[
             *((name, value) for name, value in kept["facts"]),
             ("Rows in quarantine", rows_shown),
+            *([] if capacity is None else [("Capacity", f"{capacity['sentence']}, as of {capacity['session']}")]),
         ],
         was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
         left_out=tuple(kept.get("left_out", ())),
@@ -445,7 +448,8 @@ def study_sheet(history: History) -> StudyPage:
             Plot(*caption, base64.b64decode(kept["plots"][name]))
             for name, caption in _CAPTIONS.items()
             if name in kept["plots"]
-        ],
+        ]
+        + ([] if capacity is None else [Plot(*CAPTION, base64.b64decode(capacity["plot"]))]),
         importance=kept.get("importance") or _NOT_MEASURED,
         decided_session="" if decided is None else str(decided.date()),
         targets=None if targets.empty else targets,
@@ -477,6 +481,11 @@ def _data_notices(publication: Publication) -> list[str]:
 def write_study_page(history: History) -> Path:
     """Write a strategy's tear sheet; returns its file."""
     return write_page(f"{history.strategy.name}-study.html", study_page(study_sheet(history)))
+
+
+def write_study_page_where_kept(history: History) -> Path | None:
+    """As :func:`write_study_page`; None where no study was kept."""
+    return None if read_record(_kept_study(history)) is None else write_study_page(history)
 
 
 def write_demo_page(sheets: list[StudyPage]) -> Path:

@@ -113,6 +113,8 @@ class Situation:
         By drift, for the next session.
     halved : bool
         By drawdown.
+    near_capacity : str
+        What is left of sizes as assets approach the estimated capacity, and why; empty where all is.
     faults : tuple of Fault
         What is wrong at this moment; a session's own page knows of those of its bars alone.
     stopped : bool
@@ -149,6 +151,7 @@ class Situation:
     trading_state: str = "CONTINUE"
     trading_reasons: str = ""
     halved: bool = False
+    near_capacity: str = ""
     faults: tuple[Fault, ...] = ()
     stopped: bool = False
     no_direction: bool = False
@@ -298,6 +301,8 @@ def _of_controls(situation: Situation) -> Iterator[_Cause]:
     yield from _of_state(situation)
     if situation.halved:
         yield _Cause(TradingWord.REDUCED, "sizes are halved in a drawdown")
+    if situation.near_capacity:
+        yield _Cause(TradingWord.REDUCED, situation.near_capacity)
 
 
 def _of_switch(situation: Situation) -> Iterator[_Cause]:

@@ -14,6 +14,7 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.portfolio.inputs import STEP_NAMES, Decision
 from nn_assets.portfolio.limits import book_limits
+from nn_assets.portfolio.near_capacity import capacity_scale
 
 _SIGNAL, _FIRST_CUT = 1, 4  # steps 1 to 3 propose a size, the others cut it
 _BARELY = 0.99  # of a size: a cut above it bound nothing
@@ -123,4 +124,6 @@ def _controls(decision: Decision) -> str:
         named.append("drawdown")
     if not inputs.regime_scale >= 1.0:
         named.append("regime")
+    if capacity_scale(inputs.assets_usd, inputs.capacity_usd, settings.capacity_share) < 1.0:
+        named.append("assets near capacity")
     return ", ".join(named) or "lots"

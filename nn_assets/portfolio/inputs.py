@@ -104,6 +104,8 @@ class DecisionInputs(Priced):
     groups: tuple[Symbol, ...] | None = None  # by behaviour; None where the settings do not ask for them
     novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is, 0..1
     cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
+    assets_usd: float = 0.0  # the book's peak since the last reset of a loss; read beside an estimate of capacity
+    capacity_usd: float | None = None  # the estimate in force; None: none is, or none is asked for
     since_halt: BoolArray | None = None  # trades again after a stated halt that a forecast still reaches into
     binary: BinaryFacts | None = None  # of contracts that settle at 1 or at 0: weights are stakes; None: no such market
     greeks: Greeks | None = None  # of instruments that carry them; read where the settings limit them

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nn_assets.arrays import FloatArray
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import DecisionInputs
+from nn_assets.portfolio.near_capacity import capacity_scale
 from nn_assets.settings import PortfolioSettings
 
 
@@ -20,14 +21,26 @@ def novelty_text(factor: float) -> str:
 
 
 def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> str:
-    """Return the controls of a decision: drift state, breaker, kill switch, drawdown, regime."""
+    """Return the controls of a decision: drift state, breaker, kill switch, drawdown, regime, and capacity if asked."""
     return (
         f"drift state {inputs.trading_state}, breaker {' and '.join(inputs.breakers) or 'none'}, "
         f"kill switch {inputs.kill_switch}, "
         f"{'the account differs from its books, ' if inputs.account_differs else ''}"
         f"drawdown {inputs.drawdown_fraction:.2%} of {settings.drawdown_limit_fraction:.0%}, "
         f"regime {inputs.regime_scale:g}"
+        f"{_of_capacity(inputs, settings)}"
     )
+
+
+def _of_capacity(inputs: DecisionInputs, settings: PortfolioSettings) -> str:
+    """What the estimated capacity leaves of sizes; nothing where the settings do not ask for it."""
+    share, capacity = settings.capacity_share, inputs.capacity_usd
+    if share is None:
+        return ""
+    if capacity is None:
+        return ", capacity 1 (none estimated, or beyond what was replayed)"
+    scale = capacity_scale(inputs.assets_usd, capacity, share)
+    return f", capacity {scale:g} (assets {inputs.assets_usd:,.0f} of at most {share:.0%} of {capacity:,.0f} USD)"
 
 
 def held_on_reasons(missing: str, weights: FloatArray) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from nn_assets.portfolio.correlation import correlation_with_rest, equal_risk
 from nn_assets.portfolio.inputs import DecisionInputs, held_on
 from nn_assets.portfolio.kelly import affordable_size, expected_return, kelly_sizes, shrunk_probability
 from nn_assets.portfolio.limits import name_cap
+from nn_assets.portfolio.near_capacity import capacity_scale
 from nn_assets.portfolio.premium import traded_probability
 from nn_assets.portfolio.targets import whole_targets
 from nn_assets.settings import PortfolioSettings
@@ -215,6 +216,7 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
         scale *= _HALF
     if state is Control.REDUCED or Control.REDUCING in (state, breaker):
         scale *= _HALF
+    scale *= capacity_scale(inputs.assets_usd, inputs.capacity_usd, settings.capacity_share)
     at_the_end = Control.FLAT if inputs.closes_session else Control.NORMAL
     account = Control.REDUCING if inputs.account_differs else Control.NORMAL
     return strictest(state, breaker, kill_switch_control(inputs.kill_switch), at_the_end, account), scale

@@ -106,6 +106,7 @@ class Controls:
     kill_switch: str = "ACTIVE"  # at the decision: for the orders to come
     kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
     breaker_reset: BreakerReset | None = None
+    capacity_usd: float | None = None  # the estimate in force; None: none is, or the settings do not ask for one
     unfinished_run: str | None = None  # why the orders under way cannot have been sent; None where they could
     account_differs: str | None = None  # in which way the account at the venue is not that of its books
     adjustment: BookAdjustment | None = None  # what a person had the book take over from the account
@@ -466,6 +467,8 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         stop_price=book.stop_price,
         programme=facts.programme,
         groups=facts.groups,
+        assets_usd=book.high_water_mark_usd,
+        capacity_usd=facts.controls.capacity_usd,
         since_halt=market.since_halt,
         greeks=market.greeks,
         closes_session=facts.closes_session,

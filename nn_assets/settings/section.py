@@ -140,6 +140,35 @@ class Section(BaseModel):
                 values[name] = value.counted(within=True)
         return values
 
+    def completed(self, counted: Mapping[str, Any]) -> dict[str, Any]:
+        """What :meth:`counted` once gave, as it can be read again: what never counts is as this section has it.
+
+        Parameters
+        ----------
+        counted : mapping
+            Of a section of the same kind; settings that are retired since are left out.
+        """
+        values = {name: value for name, value in counted.items() if name not in self.retired}
+        dumped = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            own, value = getattr(self, name), values.get(name)
+            if name not in values and name in dumped and any(isinstance(mark, _Never) for mark in field.metadata):
+                values[name] = dumped[name]
+            elif name not in values and (unless := [m.value for m in field.metadata if isinstance(m, CountsUnless)]):
+                if unless[0] is not _DEFAULT:  # what it did not count at, which may be another default since
+                    values[name] = unless[0]
+            elif isinstance(own, Section) and isinstance(value, Mapping):
+                values[name] = own.completed(value)
+            elif isinstance(own, tuple) and isinstance(value, list):
+                by_name = {getattr(one, "name", None): one for one in own if isinstance(one, Section)}
+                values[name] = [
+                    by_name[item["name"]].completed(item)
+                    if isinstance(item, Mapping) and item.get("name") in by_name
+                    else item
+                    for item in value
+                ]
+        return values
+
 
 def _freeze(section: _Section) -> _Section:
     for values in (section.__dict__, section.__pydantic_extra__ or {}):

@@ -556,6 +556,10 @@ class PortfolioSettings(Section):
     strategy's own, trained on realised variances) beside it, each only once it is proved better. It is that of the
     return which the label is made of; a z-scored return is expected in units of its own, and takes none.
 
+    ``capacity_usd`` is a limit on the dollars held. ``capacity_share`` is a control: with it the assets that sizes are
+    made for are kept at or below this share of the newest estimate of ``nn-assets capacity``, in halves; left out,
+    no estimate shrinks anything.
+
     ``groups: behaviour`` holds names that have no sector in ``sectors`` to ``sector_limit`` by how they move.
 
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate (of
@@ -591,6 +595,7 @@ class PortfolioSettings(Section):
     adv_limit_fraction: Fraction = 0.01
     proxy_adv_usd: Positive | None = None
     capacity_usd: Positive | None = None
+    capacity_share: WhenSet[Annotated[float, Field(gt=0.0, le=1.0)] | None] = None
     allow_short: bool = True
     lot_size: Positive = 1.0
     drawdown_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.08

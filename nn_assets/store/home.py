@@ -25,6 +25,9 @@ PAGES_PATH = "/reports/"
 _HOME_VARIABLE = "NN_ASSETS_HOME"
 _DATABASE_VARIABLE = "NN_ASSETS_DATABASE_URL"
 _DAGSTER_VARIABLE = "NN_ASSETS_DAGSTER_DATABASE_URL"
+ANCHOR_VARIABLE = "NN_ASSETS_ANCHOR"
+"""Names the file, outside the home, in which each round anchors the head of the ledger's chain."""
+
 _BARE_POSTGRES = ("postgres", "postgresql")
 _PSYCOPG = "postgresql+psycopg"
 _DEFAULT_HOME = ".nn_assets"
@@ -178,6 +181,12 @@ def halt_file() -> Path:
 def embedded_ledger() -> Path:
     """File of the ledger that lives in the home."""
     return home() / "ledger.sqlite"
+
+
+def anchor_file() -> Path | None:
+    """File in which the head of the ledger's chain is anchored, as ``NN_ASSETS_ANCHOR`` names it; None where unset."""
+    named = os.environ.get(ANCHOR_VARIABLE, "").strip()
+    return Path(named) if named else None
 
 
 def absent_ledger() -> Path | None:

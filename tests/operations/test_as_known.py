@@ -664,10 +664,10 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
 
     plain = History.stretches
     with living_in(ends_before.home), open_history(strategy()) as history:
-        material = studies._material(history, LAST_MONTH)
+        material = studies.material_until(history, LAST_MONTH)
         whole = run_study(tight(strategy()), 252, material, Terms(trials=3))
         monkeypatch.setattr(History, "stretches", split)
-        parts = run_study(tight(strategy()), 252, studies._material(history, LAST_MONTH), Terms(trials=3))
+        parts = run_study(tight(strategy()), 252, studies.material_until(history, LAST_MONTH), Terms(trials=3))
     released = [done.session for done in whole.replays["network"].rounds if done.released]
     assert released, "no breaker latched for long enough to be reset"
     for name, track in whole.track.tracks.items():
@@ -683,7 +683,7 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
 def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
     """One rule for every estimator: nothing but its forecasts, and what they are watched against, makes it another."""
     with living_in(ends_before.home), open_history(strategy()) as history:
-        material = studies._material(history, LAST_MONTH)
+        material = studies.material_until(history, LAST_MONTH)
         for leader in USUAL:
             forecasts = replace(material.forecasts, estimators=dict.fromkeys(USUAL, material.forecasts[leader]))
 

@@ -178,7 +178,7 @@ def test_a_contestants_book_is_the_one_that_a_study_of_the_same_forecasts_replay
     """Two members as far apart as the study's ensemble disagreed; where no drift is watched."""
     months = months_between(FIRST_MONTH, LAST_MONTH)
     with open_history(strategy()) as history:
-        material = studies._material(history, LAST_MONTH)
+        material = studies.material_until(history, LAST_MONTH)
         unwatched = replace(material, known=lambda: (replace(one, references={}) for one in material.known()))
         played = run_study(strategy(), history.sessions_per_year, unwatched, Terms(trials=1)).figures.total
         names = ("network", "linear", "boosting")

@@ -32,6 +32,7 @@ ROOMS = {
         "daily_report",
     },
     "costs": {"cost_model"},
+    "oversight": {"capacity_report"},
 }
 
 EDGES = {
@@ -52,6 +53,7 @@ EDGES = {
     "drift_report": {"daily_signals"},
     "daily_report": {"orders", "drift_report"},
     "cost_model": set(),
+    "capacity_report": {"walk_forward_study"},
 }
 
 PARTITIONED = {
@@ -75,7 +77,7 @@ CHECKS = {
     "cost_model": {"paper_fills_recover_the_coefficients"},
 }
 
-JOBS = ("costs", "daily", "study", "tables")
+JOBS = ("capacity", "costs", "daily", "study", "tables")
 
 SCHEDULES = {
     "cost_recalibration": ("30 6 1 * *", "costs"),
@@ -224,7 +226,7 @@ def test_no_two_strategies_share_a_name(home: Path) -> None:
         return {asset.node_def.name for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)}
 
     by_strategy = [ops(strategy_definitions(entry.strategy, StoresResource())) for entry in load_strategies()]
-    assert all(len(names) == 11 for names in by_strategy)
+    assert all(len(names) == 12 for names in by_strategy)
     for one, other in combinations(by_strategy, 2):
         assert not one & other
 

@@ -149,7 +149,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
     with open_history(strategy) as history:
         assert lookahead.decisions_repeat_in_replay(history)[1] == []
     with open_history(strategy) as history:
-        material = study._material(history, JOINED[:7])
+        material = study.material_until(history, JOINED[:7])
         evaluation_study.run_study(strategy, 252, material, evaluation_study.Terms(trials=1))
     assert [len(calls) >= least for calls, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates, *_ in seen["market_view"]:

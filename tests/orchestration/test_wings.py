@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nn_assets.operations import capacity
 from nn_assets.operations.wings import WINGS
 from tests.contracts.wings import WingContract
 from tests.orchestration import test_intraday, test_search, test_universe
@@ -49,6 +50,17 @@ class TestCosts(WingContract):
     @pytest.fixture
     def home(self, decided: Path) -> Path:
         materialise(strategy_of(), "costs")
+        return decided
+
+
+@pytest.mark.full
+class TestCapacity(WingContract):
+    name = "capacity"
+
+    @pytest.fixture
+    def home(self, decided: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(capacity, "LADDER", (1.0, 4.0))
+        materialise(strategy_of(), "capacity")
         return decided
 
 

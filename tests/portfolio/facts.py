@@ -59,4 +59,5 @@ def one(**changes: object) -> DecisionInputs:
 
 
 _SCALAR = {"drawdown_fraction", "equity_usd", "trading_state", "breakers", "kill_switch", "regime_scale",
-           "verdict_allows", "horizon_sessions", "trailing_returns", "edge_scale"}  # fmt: skip
+           "verdict_allows", "horizon_sessions", "trailing_returns", "edge_scale", "assets_usd",
+           "capacity_usd"}  # fmt: skip

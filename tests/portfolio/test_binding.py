@@ -44,6 +44,11 @@ CASES: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "drift": ({"trading_state": "REDUCE_SIZE", "edge_scale": 1e9}, WIDE, "drift REDUCE_SIZE"),
     "drawdown": ({"drawdown_fraction": 0.07, "edge_scale": 1e9}, WIDE, "drawdown"),
     "regime": ({"regime_scale": 0.3, "edge_scale": 1e9}, WIDE, "regime"),
+    "near capacity": (
+        {"assets_usd": 1e6, "capacity_usd": 1.5e6, "edge_scale": 1e9},
+        WIDE | {"capacity_share": 0.5},
+        "assets near capacity",
+    ),
     "nothing": ({"edge_scale": 1e9}, WIDE, "nothing"),
     "edge": ({"calibrated_probability": 0.5}, {}, "edge"),
     "lots": ({"equity_usd": 2_000.0}, {"lot_size": 100.0}, "lots"),
@@ -51,7 +56,9 @@ CASES: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
 }
 
 STEP = dict.fromkeys(("single name", "ADV", "gross", "net", "beta", "capacity"), 6) | {"risk": 4, "verdict": 7}
-STEP |= dict.fromkeys(("kill switch", "breaker", "drift", "drawdown", "regime", "lots"), 8) | {"a missing fact": 1}
+STEP |= dict.fromkeys(("kill switch", "breaker", "drift", "drawdown", "regime", "near capacity", "lots"), 8) | {
+    "a missing fact": 1
+}
 STEP |= {"nothing": 3, "edge": None}
 
 

@@ -70,7 +70,7 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
 def studied(strategy: Strategy, last: str) -> dict[str, Any]:
     """Verdict and figures of the record up to a month, boosting's book left out."""
     with open_history(strategy) as history:
-        material = operations_study._material(history, last)
+        material = operations_study.material_until(history, last)
         ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
         terms = operations_study._terms(history, ground, [last])
         study = run_study(strategy, history.sessions_per_year, material, terms, played=REPLAYED)

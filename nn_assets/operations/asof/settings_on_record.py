@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.errors import SettingsError
+from nn_assets.operations.strategy_files import with_checked_source
 from nn_assets.settings import Strategy
 from nn_assets.settings.changes import changes_text, hash_of_settings, part_of_settings
 from nn_assets.store.ledger.ledger import Ledger
@@ -69,6 +71,22 @@ def settings_of_decision(ledger: Ledger, strategy: str, session: pd.Timestamp) -
     versions = ledger.read("settings_versions", strategy)
     matches = versions.loc[versions["settings_hash"].isin(decided), "settings"]
     return None if matches.empty else dict(matches.iloc[-1])
+
+
+def strategy_on_record(ledger: Ledger, strategy: Strategy, settings_hash: str) -> Strategy | None:
+    """The strategy under the settings of a hash on record; None where they are not, or are none of this version.
+
+    What never counts (folders, processes) is as the strategy has it now.
+    """
+    for settings in ledger.read("settings_versions", strategy.name)["settings"]:
+        if hash_of_settings(settings) != settings_hash:
+            continue
+        try:
+            made = with_checked_source(Strategy.model_validate(strategy.completed(settings)))
+        except (ValueError, SettingsError):  # a key that this version has not
+            return None
+        return made if made.content_hash() == settings_hash else None
+    return None
 
 
 def _with_every_series(settings: Mapping[str, Any], *sections: str) -> str:

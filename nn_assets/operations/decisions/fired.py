@@ -1,4 +1,4 @@
-"""What a session asks a person to look at: breakers that fired, positions without bars, assumed funding, odd days."""
+"""What a session asks a person to look at: breakers that fired, positions without bars, odd days, no anchor."""
 
 from __future__ import annotations
 
@@ -64,6 +64,20 @@ def alert_of_unlike_day(history: History, session_round: Round, run_id: str) -> 
     decided = history.stores.ledger.read("decisions", history.strategy.name, session, session)
     for fault in unlike_day(decided["details"].iloc[-1]):
         _alert(history, session_round, run_id, "unlike", str(session.date()), fault.why, fault.remedy)
+
+
+def alert_of_anchor(history: History, session: pd.Timestamp, run_id: str, cause: str, remedy: str) -> None:
+    """Append an alert, once for each fault, where the head of the ledger's chain could not be anchored outside."""
+    name = history.strategy.name
+    append_alert(
+        f"anchor:{cause}",
+        lambda: str(headline_now(history)),
+        cause=cause,
+        remedy=remedy,
+        strategy=name,
+        session=str(session.date()),
+        run_id=run_id,
+    )
 
 
 def _alert(history: History, session_round: Round, run_id: str, kind: str, about: str, cause: str, remedy: str) -> None:

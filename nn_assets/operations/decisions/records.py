@@ -346,6 +346,8 @@ def _control_details(controls: Controls) -> dict[str, Any]:
         del record["leak_alarm"]
     if controls.unfinished_run is None:
         del record["unfinished_run"]
+    if controls.capacity_usd is None:
+        del record["capacity_usd"]
     return record
 
 

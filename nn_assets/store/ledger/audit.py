@@ -10,7 +10,8 @@ What it cannot detect by itself: someone who may write to the database can rewri
 some entry on, chain included, or cut the end of the chain together with its rows; the result is a
 consistent ledger with other or missing contents. Against that, keep the head (``sequence:hash``)
 of an earlier verification somewhere else and hand it in as ``expected_head``: the chain must then
-still hold that very entry.
+still hold that very entry. The file that ``NN_ASSETS_ANCHOR`` names has the head after every round, and
+whatever looks at the chain here holds it against all of them (:mod:`~nn_assets.store.ledger.anchor`).
 
 :func:`verify_since_last`, which every run calls, goes on from the head that the table
 ``verifications`` has on record, so that each entry and each row is looked at once. It detects all of
@@ -38,6 +39,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, or_, select
 
+from nn_assets.store.ledger.anchor import Anchors, held_against, read_anchors
 from nn_assets.store.ledger.audit_checks import (
     AuditFinding,
     check_acts,
@@ -58,6 +60,7 @@ from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
 _FINDINGS_KEPT = 100
+_SEEN_FROM_OUTSIDE = frozenset({"head lost", "ledger cut back", "ledger rewritten"})
 _VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE, _BROKEN = "verifications", "chain", "whole", "broken"
 _WHOLE_EVERY = timedelta(days=7)
 # What a strategy's state is read from besides acts and what its last decided session left: how runs, gates and
@@ -137,8 +140,9 @@ def verify(ledger: Ledger, *, expected_head: str | ChainHead | None = None) -> A
     LedgerError
         The ledger cannot be read.
     """
+    anchors = read_anchors()
     with reading(ledger.engine) as connection:
-        return verify_within(connection, expected_head=expected_head)
+        return _anchored(connection, verify_within(connection, expected_head=expected_head), anchors)
 
 
 def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | ChainHead | None = None) -> AuditReport:
@@ -161,9 +165,10 @@ def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | Chain
     LedgerError
         The ledger cannot be read or appended to.
     """
+    anchors = read_anchors()
     with reading(ledger.engine) as connection:
         start, unfounded = _last_verified(connection)
-        report = verify_within(connection, expected_head=expected_head, since=start)
+        report = _anchored(connection, verify_within(connection, expected_head=expected_head, since=start), anchors)
         grown = _grown_since(connection, start)
     if unfounded:
         findings = sorted((*unfounded, *report.findings), key=position)
@@ -177,7 +182,7 @@ def record_verification(ledger: Ledger, report: AuditReport, *, run_id: str) -> 
     """Record that the ledger was found broken, or that it no longer is; nothing else is recorded.
 
     While it is on record as broken, :func:`verify_before_round` checks the whole. A head that was lost is not kept:
-    without that head no later check can find it again.
+    without that head no later check can find it again. Nor is what the anchor shows: it shows it every time.
 
     Parameters
     ----------
@@ -189,7 +194,7 @@ def record_verification(ledger: Ledger, report: AuditReport, *, run_id: str) -> 
     LedgerError
         The ledger cannot be appended to.
     """
-    own = [str(finding) for finding in report.findings if finding.kind != "head lost"]
+    own = [str(finding) for finding in report.findings if finding.kind not in _SEEN_FROM_OUTSIDE]
     if own:
         _put_on_record(ledger, _BROKEN, report.head, run_id, findings=own)
     elif report.ok and broken_on_record(ledger) is not None:
@@ -224,11 +229,12 @@ def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: date
     LedgerError
         The ledger cannot be read or appended to.
     """
+    anchors = read_anchors()
     with reading(ledger.engine) as connection:
         verified, unfounded = _last_verified(connection)
         whole = not _whole_within(connection, now)
         start = GENESIS if whole else min(verified, _before_last_round(connection, strategy), key=_number)
-        report = verify_within(connection, since=start)
+        report = _anchored(connection, verify_within(connection, since=start), anchors)
         of_acts = [] if start == GENESIS else check_acts(connection)
     if unfounded or of_acts:
         findings = dict.fromkeys((*unfounded, *sorted((*of_acts, *report.findings), key=position)))
@@ -266,8 +272,10 @@ def find_changed_state(ledger: Ledger, strategy: str) -> AuditFinding | None:
     LedgerError
         The ledger cannot be read.
     """
+    anchors = read_anchors()
     with reading(ledger.engine) as connection:
         findings = [*check_acts(connection), *check_last_session(connection, strategy)]
+        findings += held_against(connection, anchors)
         for name, entries in _LAST_CHECKED.items():
             findings += check_last(connection, TABLES[name], entries)
     return min(findings, key=position, default=None)
@@ -283,6 +291,12 @@ def require_unchanged_state(ledger: Ledger, strategy: str) -> None:
     """
     changed = find_changed_state(ledger, strategy)
     _demand_none([] if changed is None else [changed])
+
+
+def _anchored(connection: Connection, report: AuditReport, anchors: Anchors | None) -> AuditReport:
+    """A report with what the heads anchored outside show, first of all."""
+    lost = held_against(connection, anchors)
+    return replace(report, findings=(*lost, *report.findings)[:_FINDINGS_KEPT]) if lost else report
 
 
 def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str, findings: Sequence[str] = ()) -> None:

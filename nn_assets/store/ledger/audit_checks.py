@@ -37,6 +37,8 @@ Kind = Literal[
     "row without an entry",
     "row unreadable",
     "head lost",
+    "ledger cut back",
+    "ledger rewritten",
     "verification unfounded",
 ]
 _OF_ACTS = [contract.name for contract in ACTS]
