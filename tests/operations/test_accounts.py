@@ -529,6 +529,17 @@ def test_the_same_comparison_is_on_record_once(desk: Desk) -> None:
 
 
 @pytest.mark.full
+def test_a_halt_asks_for_the_end_of_what_is_under_way_and_of_that_alone(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100})
+    desk.decided("two", {"BBB": 20})
+    send_orders(desk.driver())
+    desk.halt("one")
+    send_orders(desk.driver())
+    assert [desk.venue.status[the_order(desk, symbol)] for symbol in ("AAA", "BBB")] == ["cancelled", "working"]
+    assert desk.events().count("cancel_asked") == 1
+
+
+@pytest.mark.full
 def test_two_drivers_at_once_send_each_order_once(desk: Desk) -> None:
     desk.decided("one", {"AAA": 100, "BBB": 20})
     desk.decided("two", {})
