@@ -63,10 +63,10 @@ def play_days(
                 log.info("%s is not closed yet, and is left out", session.date())
             else:
                 closed.append(session)
-        if closed:
-            before_round(history, run_id, log)
         undecided = [session for session in closed if history.decided_at(session) is None]
         require_models(models_in_force(history.stores.ledger, history.strategy), undecided)
+        if undecided:
+            before_round(history, run_id, log)
         for session in closed:
             decided = decide_session(history, session, run_id)
             log.info(decided.sentence)

@@ -217,3 +217,9 @@ def test_dagsters_daily_job_collects_before_its_round_and_sends_after_it_and_the
         assert account_due(history.strategy, pd.Timestamp("2017-06-05 13:00", tz="UTC")).run_key.startswith("tiny:")
         assert "no session" in account_due(history.strategy, pd.Timestamp("2017-06-04 14:00", tz="UTC"))
         assert "more than an hour away" in account_due(history.strategy, pd.Timestamp("2017-06-05 06:00", tz="UTC"))
+    there.trade(SESSIONS[2])
+    there.foreign["SIM01"] = 12_345.0
+    materialise(strategy_of(), "daily", first=str(SESSIONS[2].date()), last=str(SESSIONS[2].date()))
+    page = next(there.home.rglob(f"*{SESSIONS[2].date()}*.html"))
+    assert "account_differs: only what reduces is sent" in page.read_text(encoding="utf-8")
+    assert "SIM01: the books hold" in (there.home / "alerts.jsonl").read_text(encoding="utf-8")

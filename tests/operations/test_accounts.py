@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pandas as pd
 import pytest
@@ -525,6 +528,35 @@ def test_the_same_comparison_is_on_record_once(desk: Desk) -> None:
     assert len(desk.rows("reconciliations")) == 1
 
 
+@pytest.mark.full
+def test_a_halt_asks_for_the_end_of_what_is_under_way_and_of_that_alone(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100})
+    desk.decided("two", {"BBB": 20})
+    send_orders(desk.driver())
+    desk.halt("one")
+    send_orders(desk.driver())
+    assert [desk.venue.status[the_order(desk, symbol)] for symbol in ("AAA", "BBB")] == ["cancelled", "working"]
+    assert desk.events().count("cancel_asked") == 1
+
+
+@pytest.mark.full
+def test_two_drivers_at_once_send_each_order_once(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100, "BBB": 20})
+    desk.decided("two", {})
+    send, both = desk.venue.send, Barrier(2)
+
+    def slowly(order: VenueOrder) -> None:
+        time.sleep(0.05)
+        send(order)
+
+    desk.venue.send = slowly  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(lambda: (both.wait(), send_orders(desk.driver()))) for _ in range(2)]:
+            done.result()
+    assert len(desk.venue.sends) == 2
+    assert sorted(desk.statuses().values()) == ["working", "working"]
+
+
 # --- which books share an account ----------------------------------------------------------------------
 
 
@@ -592,3 +624,17 @@ def test_orders_and_stops_for_an_ex_session_are_sent_in_its_shares(desk: Desk) -
     desk.moment = NOON
     assert reconcile(driver).state == "agreed"
     assert desk.rows("account_fills")["state"].tolist() == ["allotted"]
+
+
+def test_cash_may_lie_apart_by_fees_not_stated_and_no_more_and_falls_back_to_none(desk: Desk) -> None:
+    name = sent(desk)
+    desk.venue.fill(name, 100.0, 50.0, commission_usd=None)  # the books pay 2 bps of 5,000 USD, the venue nothing
+    assert book_cash(desk) == {"one": 1e6, "two": 1e6}
+    assert reconcile(desk.driver()).state == "agreed"
+    fee = 5000.0 * desk.account.strategies[0].costs.commission_bps / 1e4
+    assert fee > 0.1
+    assert book_cash(desk)["one"] == pytest.approx(1e6 - 5000.0 - fee)
+    desk.venue.cash_usd -= fee  # it is charged at last
+    assert reconcile(desk.driver()).state == "agreed"
+    desk.venue.cash_usd -= 0.02
+    assert "cash: the books have" in reconcile(desk.driver()).sentence

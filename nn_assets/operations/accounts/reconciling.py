@@ -157,20 +157,25 @@ def _cash_agrees(apart: float, record: AccountRecord, books: Iterable[BookNow]) 
     """To the cent, within fees that the venue did not state, and what the books booked and the venue may pay later.
 
     Interest, borrow fees, funding and dividends are booked by the session; the venue pays them when it does. So the
-    cash may lie apart by what it lay apart when it agreed last, give or take what was booked since; or not at all.
+    cash may lie apart by as much as when it agreed last or less, give or take what was booked since.
     """
-    fills = [row for row in record.fills if row["state"] == ALLOTTED and pd.isna(row["commission_usd"])]
-    unstated = math.fsum(share["commission_usd"] for row in fills for share in row["allotment"])
     agreed = [row for row in record.reconciliations if row["state"] != DIFFERS]
-    before, since = 0.0, None
-    if agreed:
-        before = float(agreed[-1]["details"].get("cash_apart_usd") or 0.0)
-        since = agreed[-1]["session"]
-    booked = math.fsum(
-        amount for book in books for session, amount in book.flows_usd.items() if since is None or session >= since
+    last = agreed[-1] if agreed else {"details": {}, "sequence": 0, "session": None}
+    before = float(last["details"].get("cash_apart_usd") or 0.0)
+    unstated = math.fsum(
+        share["commission_usd"]
+        for row in record.fills
+        if row["sequence"] > last["sequence"] and row["state"] == ALLOTTED and pd.isna(row["commission_usd"])
+        for share in row["allotment"]
     )
-    slack = _CENT + unstated
-    return abs(apart) <= slack or abs(apart - before) <= slack + booked
+    booked = math.fsum(
+        amount
+        for book in books
+        for session, amount in book.flows_usd.items()
+        if last["session"] is None or session >= last["session"]
+    )
+    slack = _CENT + unstated + booked
+    return min(before, 0.0) - slack <= apart <= max(before, 0.0) + slack
 
 
 def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, Any]]:

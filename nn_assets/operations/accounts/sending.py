@@ -261,6 +261,7 @@ def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
 
 def _send_all(driver: Driver, books: tuple[BookNow, ...]) -> None:
     ask(driver)
+    _end_halted(driver)
     _end_stops_in_the_way(driver, books)
     _send_waiting(driver, books)
     send_stops(driver, books)
@@ -386,6 +387,20 @@ def cancel_one(driver: Driver, tracked: TrackedOrder) -> None:
 
 
 # --- stops ---------------------------------------------------------------------------------------------
+
+
+def _end_halted(driver: Driver) -> None:
+    """Ask for the end of orders under way of books that are halted, once; stops end with what they protect."""
+    record = driver.record()
+    halted = {
+        strategy.name
+        for strategy in driver.account.strategies
+        if driver.control_of(strategy.name, record) is Control.HALTED
+    }
+    for tracked in list(record.orders.values()):
+        of_halted = halted.intersection(child.book for child in tracked.order.children)
+        if of_halted and tracked.is_live and tracked.order.kind != "stop" and not tracked.cancel_asked:
+            cancel_one(driver, tracked)
 
 
 def _closing(books: Iterable[BookNow], record: AccountRecord) -> list[BookOrder]:
