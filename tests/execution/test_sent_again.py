@@ -193,7 +193,7 @@ def test_a_broker_that_says_nothing_of_an_order_halts_the_book_in_the_round_that
     assert all(done.decision.control is Control.HALTED for done in rounds[1:])
 
 
-@pytest.mark.parametrize("execution", ["next_open", "next_close"])
+@pytest.mark.parametrize("execution", ["next_open", pytest.param("next_close", marks=pytest.mark.full)])
 def test_the_paper_broker_leaves_nothing_uncounted(execution: str) -> None:
     of = world(world_strategy(execution, stale_symbols_limit_fraction=0.9))
     state = first_session_state(of.strategy, SYMBOLS, of.panel.sessions[ROWS[0]])

@@ -61,7 +61,12 @@ def laid(home: Path, kind: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("kind", ["empty", "folder", "link to nowhere", "unreadable", "says ACTIVE"])
+_FILES = ("empty", "unreadable", "says ACTIVE")
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "link to nowhere", *(pytest.param(kind, marks=pytest.mark.full) for kind in _FILES)]
+)
 def test_whatever_lies_there_halts_what_is_sent_and_what_is_decided(home: Path, strategy: Strategy, kind: str) -> None:
     moment = pd.Timestamp("2017-06-01 21:00", tz="UTC")
     with Ledger() as ledger:

@@ -62,15 +62,20 @@ def sent(control: SendingControl) -> list[bool]:
 @pytest.mark.parametrize(
     ("switch", "breaker", "control", "passes"),
     [
-        (None, None, Control.NORMAL, [True, True]),
         (None, "no_answer", Control.NORMAL, [True, True]),
         ("REDUCING", None, Control.REDUCING, [True, False]),
-        (None, "session_loss", Control.FLAT, [True, False]),
         ("REDUCING", "drawdown", Control.FLAT, [True, False]),
         ("ACTIVE", "stale_data, drawdown", Control.HALTED, [False, False]),
-        ("REDUCING", "no_equity", Control.HALTED, [False, False]),
-        ("HALTED", "weekly_loss", Control.HALTED, [False, False]),
         ("ACTIVE", "nobody_knows_it", Control.HALTED, [False, False]),
+        *(
+            pytest.param(*case, marks=pytest.mark.full)
+            for case in [
+                (None, None, Control.NORMAL, [True, True]),
+                (None, "session_loss", Control.FLAT, [True, False]),
+                ("REDUCING", "no_equity", Control.HALTED, [False, False]),
+                ("HALTED", "weekly_loss", Control.HALTED, [False, False]),
+            ]
+        ),
     ],
 )
 def test_the_strictest_of_all_acts_and_each_is_named(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nn_assets import plugins
+from nn_assets.portfolio.greeks import Greeks
 from nn_assets.portfolio.own_limits import CONSTRAINTS
+from tests.contracts import constraints
 from tests.contracts.constraints import SECTORS, ConstraintContract
 from tests.plugins.texts import CONSTRAINT
 
@@ -55,6 +58,27 @@ class TestBeta(ConstraintContract):
 
     def coefficient(self, symbols: tuple[str, ...], distance: np.ndarray, beta: np.ndarray) -> np.ndarray:
         return beta
+
+
+class TestDelta(ConstraintContract):
+    """Every instrument carries it, at 50 dollars each."""
+
+    name, called, net = "greeks", "delta", True
+    per_dollar = np.linspace(0.5, 1.5, 12)
+
+    @pytest.fixture(autouse=True)
+    def _known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        greeks = Greeks(np.ones(12, dtype=np.bool_), {"delta": 50.0 * self.per_dollar})
+        of_limits = partial(constraints.limits_of, greeks={"delta": self.per_dollar[:4]})
+        monkeypatch.setattr(constraints, "limits_of", of_limits)
+        monkeypatch.setattr(constraints, "inputs_of", partial(constraints.inputs_of, greeks=greeks))
+
+    def portfolio(self, bound: float) -> dict[str, object]:
+        symbols = [f"S{number:02d}" for number in range(12)]
+        return {"greeks": {"symbols": symbols, "delta": "deltas", "delta_limit": bound}}
+
+    def coefficient(self, symbols: tuple[str, ...], distance: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        return self.per_dollar[: len(symbols)]
 
 
 class TestOneOfAPlugin(ConstraintContract):

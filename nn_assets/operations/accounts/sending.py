@@ -210,25 +210,38 @@ def _beyond_what_may_be_sent(order: AccountOrder, books: Mapping[str, BookNow], 
     never counted is asked for again and again, by other names. The limits are those of all books together.
     """
     sent = [
-        (len(tracked.sendings), _worth(tracked.order))
+        tracked
         for tracked in record.orders.values()
         if tracked.order.session == order.session and tracked.order.kind != "stop" and tracked.sendings
     ]
-    if sum(times for times, _ in sent) >= sum(
-        book.strategy.execution.maximum_orders_per_session for book in books.values()
-    ):
+    limits = [book.strategy.execution.maximum_orders_per_session for book in books.values()]
+    if sum(len(tracked.sendings) for tracked in sent) >= sum(limits):
         return "rate"
-    closes = all(
-        _let_through([child], books[child.book], Control.REDUCING) for child in order.children if child.book in books
-    )
-    if not sent or closes:
+    others = [tracked.order for tracked in sent if tracked.order.client_order_id != order.client_order_id]
+    if not sent or _closes(order, books, others):
         return None
     most = math.fsum(
         book.strategy.execution.maximum_sent_multiple * book.strategy.portfolio.gross_limit * book.left.equity_usd
         for book in books.values()
     )
-    value = math.fsum([times * usd for times, usd in sent] + [_worth(order)])
+    value = math.fsum([len(tracked.sendings) * _worth(tracked.order) for tracked in sent] + [_worth(order)])
     return None if value <= most else "sent_value"
+
+
+def _closes(order: AccountOrder, books: Mapping[str, BookNow], sent: Iterable[AccountOrder]) -> bool:
+    """Whether an order only brings positions nearer to zero, what was sent before it taken as filled."""
+    before: dict[str, float] = {}
+    for earlier in sent:
+        for child in earlier.children if earlier.symbol == order.symbol else ():
+            before[child.book] = before.get(child.book, 0.0) + child.quantity
+    for child in order.children:
+        book = books[child.book].left
+        held = dict(zip(book.symbols, book.quantity.tolist(), strict=True)).get(order.symbol, 0.0)
+        held += before.get(child.book, 0.0)
+        before[child.book] = before.get(child.book, 0.0) + child.quantity
+        if not (abs(held + child.quantity) < abs(held) and (held + child.quantity) * held >= 0.0):
+            return False
+    return True
 
 
 def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
