@@ -184,3 +184,42 @@ def test_every_step_says_why() -> None:
     assert "0.5 of Kelly beside the other outcomes of FED: a stake of " in yes[2]
     assert "the whole stake is at risk, no stop rests" in yes[3]
     assert frame["weight_after"].iloc[7] == done.target_weight[0]
+
+
+@pytest.mark.full
+def test_random_books_keep_every_limit_and_every_number_is_one() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(500):
+        count = int(draw.integers(1, 12))
+        names = [str(name) for name in draw.choice(["", "A", "B", "C"], count)]
+        price = np.where(draw.random(count) < 0.05, np.nan, draw.uniform(0.001, draw.choice([0.3, 0.999]), count))
+        price[draw.random(count) < 0.03] = 1.0
+        p = np.where(draw.random(count) < 0.1, np.nan, draw.choice([0.0, 1.0, *draw.uniform(0.0, 1.0, 8)], count))
+        held = np.where(draw.random(count) < 0.5, np.round(draw.normal(0.0, 20_000.0, count)), 0.0)
+        limits = PortfolioSettings(
+            single_name_limit=float(draw.choice([0.02, 0.1, 1.0])),
+            risk_per_signal_fraction=float(draw.choice([0.02, 1.0])),
+            risk_total_fraction=float(draw.choice([0.1, 0.5, 1.0])),
+            sector_limit=float(draw.choice([0.05, 0.3, 1.0])),
+            kelly_fraction=float(draw.choice([0.25, 0.5, 1.0])),
+            allow_short=bool(draw.random() < 0.8),
+            lot_size=float(draw.choice([1.0, 10.0])),
+        )
+        made = contracts(
+            p.tolist(), price.tolist(), names, fee=0.07, current_quantity=held, unscaled_quantity=held,
+            last_mark=np.where(np.isfinite(price), price, 0.5), overdue=draw.random(count) < 0.05,
+            adv_usd=np.where(draw.random(count) < 0.05, np.nan, 10.0 ** draw.uniform(3.0, 9.0, count)),
+            confidence=draw.uniform(0.0, 1.0, count), equity_usd=float(draw.choice([1e6, 1e4, -5.0])),
+        )  # fmt: skip
+        done = decided(made, limits, half_spread_bps=float(draw.choice([0.0, 100.0, 2000.0])), temporary_impact=0.15)
+        assert np.isfinite(done.target_quantity).all()
+        assert np.isfinite(done.weights).all()
+        assert len(steps_frame(done)) == 8 * count
+        assert done.held_on is not None
+        free = made.priced & done.complete & ~done.held_on
+        most = min(limits.single_name_limit, limits.risk_per_signal_fraction)
+        assert (np.abs(done.weights[7][free]) <= most + 1e-6).all()
+        if not limits.allow_short:
+            assert (done.target_quantity[free] >= 0.0).all()
+        if not done.answer.exceeded and not done.held_on.any():
+            assert np.abs(done.weights[7]).sum() <= limits.risk_total_fraction + 1e-6
