@@ -67,7 +67,7 @@ def fitted(sample: pd.DataFrame, settings: CostSettings = SETTINGS, in_force: Co
 
 
 def test_the_later_mid_tells_permanent_from_temporary_impact() -> None:
-    estimates = fitted(traded(20_000, a=0.2, b=0.09)).estimates
+    estimates = fitted(traded(10_000, a=0.2, b=0.09)).estimates
     assert estimates["permanent_impact"].raw == pytest.approx(0.09, abs=0.015)
     assert estimates["permanent_impact"].note == "side x (later mid - arrival)"
     assert estimates["temporary_impact"].raw == pytest.approx(0.2, rel=0.02)
@@ -76,7 +76,7 @@ def test_the_later_mid_tells_permanent_from_temporary_impact() -> None:
 
 def test_what_the_fills_foresaw_is_not_their_impact() -> None:
     """The market moves their way by a tenth of a daily volatility, whatever their size."""
-    estimates = fitted(traded(20_000, b=0.03, foresight=0.1)).estimates
+    estimates = fitted(traded(10_000, b=0.03, foresight=0.1)).estimates
     assert estimates["permanent_impact"].raw == pytest.approx(0.03, abs=0.015)
 
 

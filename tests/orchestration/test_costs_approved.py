@@ -51,7 +51,6 @@ def test_a_large_change_is_said_first_and_prices_what_comes_once_a_person_approv
         of_then = costs_in_force(ledger, NAME)
         assert of_then.on(pd.Timestamp(LAST)) is None  # decided under the model of before
         assert of_then.on(pd.Timestamp("2017-07-03")) == control["details"]["cost_model_id"]
-    assert "waits for approval" not in report(NAME)["text"]
     shown = show_costs(NAME)
     assert shown["waiting"] is None
     spread = shown["in_force"][0]
