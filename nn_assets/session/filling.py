@@ -114,9 +114,10 @@ def fill_session(
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     execution, funding = strategy.label.execution, market.funding
-    held_as = {"margined": strategy.market.margined, "binary": strategy.market.binary}
-    terms = (strategy.costs, cash_rate, sessions_per_year)
-    financing, book = book.financing(*terms, **held_as), book.opened(*terms, **held_as)
+    terms = strategy.costs, cash_rate, sessions_per_year
+    margined, binary = strategy.market.margined, strategy.market.binary
+    financing = book.financing(*terms, margined=margined, binary=binary)
+    book = book.opened(*terms, margined=margined, binary=binary)
     sent = still_sent(orders, book, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
