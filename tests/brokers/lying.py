@@ -24,12 +24,13 @@ _BAD = (_HANGS_UP, _BROKEN, _CLOSED)
 
 @dataclass
 class Liar:
-    """Stands before an account; ``lies`` says how often, of all requests, and ``counts`` says what it did."""
+    """Stands before an account; ``usual`` says how often, of all requests, and ``counts`` says what it did."""
 
     account: AlpacaAccount
     seed: int
-    lies: float = 0.5
+    usual: float = 0.5
     trades: bool = True
+    lies: float = 0.0
     price: Callable[[str], float] = lambda symbol: {"AAA": 50.0, "BBB": 20.0, "CCC": 10.0}.get(symbol, 30.0)
     counts: Counter[str] = field(default_factory=Counter)
     _late: list[Request] = field(default_factory=list)
@@ -38,7 +39,11 @@ class Liar:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.account.cancels_at_once = False
+        self.lie()
+
+    def lie(self) -> None:
+        """From now on it lies as often as it was made to, and ends what is to be cancelled when it likes."""
+        self.lies, self.account.cancels_at_once = self.usual, False
 
     def serve(self, request: Request) -> Answer:
         """Answer one request, truthfully or not."""
@@ -51,7 +56,7 @@ class Liar:
     def calm(self) -> None:
         """From now on it is honest: what was late is done, what was hidden told, what was to end has ended."""
         with self.account.lock:
-            self.lies, self.trades = 0.0, False
+            self.lies, self.trades, self.account.cancels_at_once = 0.0, False, True
             while self._late:
                 self._act_late()
             self._tell_hidden()
