@@ -75,6 +75,7 @@ class TestOtherData(WingContract):
         return empty_home
 
 
+@pytest.mark.full
 class TestAccounts(WingContract):
     name = "accounts"
 
