@@ -27,5 +27,5 @@ def test_every_table_that_is_exported_or_stored_is_on_it(checkout: Path) -> None
 def test_a_column_is_a_line_with_type_unit_and_sentence(checkout: Path) -> None:
     fills = page(checkout).split("### fills\n")[1].split("###")[0].splitlines()
     assert "| half_spread_usd | number | USD | yes | what half the spread cost |" in fills
-    assert "| source | text | none |  | who says so: paper, imported |" in fills
+    assert "| source | text | none |  | who says so: paper, imported, venue |" in fills
     assert fills[1].endswith("Key: fill_id. `nn-assets export fills`.")
