@@ -256,6 +256,7 @@ def killed_everywhere(folder: Path, monkeypatch, wanted: tuple[str, ...], most: 
     return kills
 
 
+@pytest.mark.full
 def test_killed_between_a_record_and_its_call_a_rerun_ends_as_a_run_never_killed(tmp_path: Path, monkeypatch) -> None:
     assert killed_everywhere(tmp_path, monkeypatch, ("sent",), 1) == 1
 

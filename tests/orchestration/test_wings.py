@@ -9,9 +9,10 @@ import pytest
 
 from nn_assets.operations import capacity
 from nn_assets.operations.wings import WINGS
+from nn_assets.store.ledger.ledger import Ledger
 from tests.contracts.wings import WingContract
 from tests.orchestration import test_intraday, test_search, test_universe
-from tests.orchestration.conftest import living_in, run_assets, strategy_of
+from tests.orchestration.conftest import NAME, living_in, run_assets, strategy_of, write_strategy
 from tests.runs import materialise
 
 
@@ -83,6 +84,26 @@ class TestOtherData(WingContract):
     def home(self, empty_home: Path) -> Path:
         test_universe.prepare(empty_home)
         assert run_assets(strategy_of(), "tables", ("universe_membership",)).success
+        return empty_home
+
+
+@pytest.mark.full
+class TestAccounts(WingContract):
+    name = "accounts"
+
+    @pytest.fixture
+    def home(self, empty_home: Path) -> Path:
+        """A strategy that trades by a file drop, whose desk holds nothing but the book's cash."""
+        desk_files = empty_home / "drop" / NAME / "in"
+        desk_files.mkdir(parents=True)
+        (desk_files / "positions.csv").write_text("symbol,quantity,as_of\nend,0\n", encoding="utf-8")
+        cash = "cash_usd,as_of\n1000000.00,2026-01-02T00:00:00+00:00\nend,1\n"
+        (desk_files / "cash.csv").write_text(cash, encoding="utf-8")
+        settings = {"folder": str(empty_home / "drop")}
+        write_strategy(empty_home, execution={"broker": "file_drop", "broker_settings": settings})
+        assert run_assets(strategy_of(), "account", ("venue_account",)).success
+        with Ledger() as ledger:
+            assert list(ledger.read("reconciliations", f"account.{NAME}")["state"]) == ["agreed"]
         return empty_home
 
 

@@ -9,7 +9,7 @@ from nn_assets.operations.wings import Job, Scheduled, Table, Wing
 from nn_assets.settings import Strategy
 
 _TABLE = Table(
-    "account",
+    "venue_account",
     "The account at the venue: fills and ends of orders collected and given to the books, positions, cash and open "
     "orders compared with them, what waits sent under the controls of now, stops that rest as the books hold.",
     lambda history, making: keep_account(history, making.run_id),
@@ -20,7 +20,7 @@ _TABLE = Table(
 
 
 def _assets(strategy: Strategy) -> list[Table]:
-    """``account``; nothing of a strategy that fills within its round."""
+    """``venue_account``; nothing of a strategy that fills within its round."""
     return [] if account_of(strategy) is None else [_TABLE]
 
 
