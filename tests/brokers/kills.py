@@ -153,7 +153,7 @@ class World:
         if self.random.random() < 0.3:
             return ALL_DEEDS
         if self.liar.trades:
-            return self.random.choice((("reconcile",), ("reconcile",), ("send",), ("cancel", "reconcile")))
+            return self.random.choice((("reconcile",), ("send",), ("cancel",), ("cancel", "reconcile")))
         return self.random.choice((("send",), ("send",), ("send", "cancel"), ("reconcile",)))
 
     def drive(self, start: pd.Timestamp, does: Sequence[str]) -> None:
@@ -175,7 +175,7 @@ class World:
             if "cancel" in does and does != ALL_DEEDS:
                 with suppress(VenueDownError):
                     live = [name for name, tracked in driver.record().orders.items() if tracked.is_live]
-                    cancel_orders(driver, live[:1])
+                    cancel_orders(driver, live[-1:])
             if "reconcile" in does:
                 self.state.write_text(reconcile(driver).state, encoding="utf-8")
 

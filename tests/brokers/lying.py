@@ -72,9 +72,10 @@ class Liar:
         if self._hidden and draw.random() < 0.3:
             self._tell_hidden()
         for row in self.account.working():
-            if self.trades and draw.random() < (0.01 if row["type"] == "stop" else 0.35):
+            ends = row["status"] == "pending_cancel"
+            if self.trades and draw.random() < (0.01 if row["type"] == "stop" and not ends else 0.35):
                 self._fill(row)
-            elif row["status"] == "pending_cancel" and draw.random() < 0.4:
+            elif ends and draw.random() < 0.4:
                 self.account.end(row["client_order_id"], "canceled")
 
     def _fill(self, row: dict[str, Any]) -> None:
