@@ -14,9 +14,10 @@ from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.estimators import TRADED, estimators_of
 from nn_assets.evaluation.figures import StudyFigures, study_figures
+from nn_assets.evaluation.leak_alarms import StandingAlarm, first_of_each_name
 from nn_assets.evaluation.replay import BuyAndHold, GroupsOf, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
-from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
+from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, is_released, look_of, size_of, verdict
 from nn_assets.evaluation.volatility_figures import VolatilityTrack, loss_figures, volatility_study_figures
 from nn_assets.evaluation.volatility_verdict import volatility_look, volatility_verdict, without_trading
 from nn_assets.features.labels import Labels
@@ -108,7 +109,8 @@ class Terms:
 
     ``trials`` counts this study's estimators; ``trial_sharpes`` are net Sharpe ratios per session of trials on
     record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
-    this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why. Up to
+    this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why, and
+    ``released_figures`` how large it was; ``standing`` are those that nobody released, of whatever settings. Up to
     ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
     ``decisions_per_day`` are those of a usual day, where the strategy decides within the session.
     """
@@ -118,18 +120,24 @@ class Terms:
     first_look: str = ""
     looks: Sequence[Look] = ()
     released: Mapping[str, str] = field(default_factory=dict)
+    released_figures: Mapping[str, float] = field(default_factory=dict)
+    standing: Sequence[StandingAlarm] = ()
     in_sample_until: pd.Timestamp | None = None
     decisions_per_day: int | None = None
 
 
 @dataclass(frozen=True)
 class MonthVerdict:
-    """What could be said when a month had ended; ``look`` is None where none was planned for it."""
+    """What could be said when a month had ended; ``look`` is None where none was planned for it.
+
+    ``standing`` are the leak alarms that it leaves unreleased.
+    """
 
     month: str
     figures: StudyFigures
     verdict: Verdict
     look: Look | None
+    standing: tuple[StandingAlarm, ...] = ()
 
 
 def run_study(
@@ -323,6 +331,7 @@ def judge_figures(
     the same month was a look of its own, and counts.
     """
     judged: list[MonthVerdict] = []
+    rung = list(terms.standing)
     for month, figures in figures_by_month.items():
         if month < terms.first_look:
             judged.append(MonthVerdict(month, figures, unjudged(NOT_A_LOOK, figures, terms), None))
@@ -331,6 +340,7 @@ def judge_figures(
         judged_looks = [*taken, _look(figures, month, estimator)]
         others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, judged_looks))]
         before = sorted([*others, *taken], key=lambda look: look.month)
+        standing = [alarm for alarm in rung if alarm.month <= month]
         if figures.volatility is None:
             new_verdict = verdict(
                 figures,
@@ -338,6 +348,8 @@ def judge_figures(
                 month,
                 estimator=estimator,
                 released=terms.released,
+                released_figures=terms.released_figures,
+                standing=standing,
                 decisions_per_day=terms.decisions_per_day,
             )
         else:
@@ -346,8 +358,26 @@ def judge_figures(
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
             new_verdict = replace(new_verdict, reason=new_verdict.reason + marked)
         look = _look(figures, month, estimator, allows_trading=new_verdict.allows_trading)
-        judged.append(MonthVerdict(month, figures, new_verdict, replace(look, alarms=new_verdict.unreleased_alarms)))
+        left = _left_standing(new_verdict, figures, month, standing, terms)
+        rung += [alarm for alarm in left if alarm not in standing]
+        judged.append(MonthVerdict(month, figures, new_verdict, look, left))
     return tuple(judged)
+
+
+def _left_standing(
+    new_verdict: Verdict, figures: StudyFigures, month: str, standing: Sequence[StandingAlarm], terms: Terms
+) -> tuple[StandingAlarm, ...]:
+    """The alarms that a look leaves: its own with their figures, beside those that stood before."""
+    ringing = {
+        alarm.name: size_of(figures, alarm)
+        for alarm in (*figures.alarms, *figures.doubts)
+        if not is_released(figures, alarm, terms.released, terms.released_figures)
+    }
+    before = first_of_each_name(standing)
+    return tuple(
+        before[name] if name not in ringing else StandingAlarm(name, told, month, figure=(ringing[name] or (None,))[0])
+        for name, told in new_verdict.unreleased_alarms.items()
+    )
 
 
 def unjudged(why: Verdict, figures: StudyFigures, terms: Terms) -> Verdict:
