@@ -112,7 +112,8 @@ class Terms:
     this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why, and
     ``released_figures`` how large it was; ``standing`` are those that nobody released, of whatever settings. Up to
     ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
-    ``decisions_per_day`` are those of a usual day, where the strategy decides within the session.
+    ``decisions_per_day`` are those of a usual day that a label counts of, where the strategy decides within the
+    session, and ``counted_per_year`` as many of a year; as many as annualise a figure where it is left out.
     """
 
     trials: int
@@ -124,6 +125,7 @@ class Terms:
     standing: Sequence[StandingAlarm] = ()
     in_sample_until: pd.Timestamp | None = None
     decisions_per_day: int | None = None
+    counted_per_year: int | None = None
 
 
 @dataclass(frozen=True)
@@ -351,6 +353,7 @@ def judge_figures(
                 released_figures=terms.released_figures,
                 standing=standing,
                 decisions_per_day=terms.decisions_per_day,
+                counted_per_year=terms.counted_per_year,
             )
         else:
             new_verdict = volatility_verdict(figures, before, month, estimator=estimator)

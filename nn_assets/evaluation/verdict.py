@@ -94,7 +94,7 @@ class Verdict:
     the values of the statistic that no look has ruled out, together at 95% on each side. ``unreleased_alarms`` has the
     leak alarms by name; ``released`` has a sentence for each that a person released. ``comparison`` says how forecasts
     of a volatility compare with the simple ones, which is then the phrase. ``decisions_per_day`` is set where each
-    "session" of the record is a decision within the session: those of a usual day.
+    "session" of the record is a decision within the session: those of a usual day that a label counts of.
     """
 
     kind: Kind
@@ -244,6 +244,7 @@ def verdict(
     released_figures: Mapping[str, float] | None = None,
     standing: Sequence[StandingAlarm] = (),
     decisions_per_day: int | None = None,
+    counted_per_year: int | None = None,
 ) -> Verdict:
     """Judge an estimator's out-of-sample record at a look.
 
@@ -282,7 +283,11 @@ def verdict(
     standing : sequence of StandingAlarm
         Those that looks up to this one left, of whatever settings, and nobody released.
     decisions_per_day : int, optional
-        Of a strategy that decides within the session, in whose record every decision counts as a session.
+        Of a strategy that decides within the session, in whose record every decision that a label is realised of counts
+        as a session.
+    counted_per_year : int, optional
+        Sessions, or such decisions, that count in a year, by which later looks are planned; those that annualise a
+        figure by default.
 
     Returns
     -------
@@ -294,7 +299,16 @@ def verdict(
     holds as long as the present estimate does not contradict it.
     """
     judge = _Judge(
-        figures, before, month, trials, estimator, released or {}, released_figures or {}, standing, decisions_per_day
+        figures,
+        before,
+        month,
+        trials,
+        estimator,
+        released or {},
+        released_figures or {},
+        standing,
+        decisions_per_day,
+        counted_per_year or figures.sessions_per_year,
     )
     return judge.verdict()
 
@@ -313,8 +327,10 @@ class _Judge:
         released_figures: Mapping[str, float],
         standing: Sequence[StandingAlarm],
         decisions_per_day: int | None,
+        counted_per_year: int,
     ) -> None:
         self.decisions_per_day, self.counted = decisions_per_day, _counted(decisions_per_day)
+        self.counted_per_year = counted_per_year
         self.figures, self.released = figures, released
         unreleased, doubts = (
             [alarm for alarm in ringing if not is_released(figures, alarm, released, released_figures)]
@@ -336,7 +352,7 @@ class _Judge:
         self.deflated = None if self.judged is None else self.judged.deflated_sharpe
 
     def _levels(self, trials: int) -> tuple[float, ...]:
-        return levels_of(self.looks, trials, self.figures.sessions_per_year)
+        return levels_of(self.looks, trials, self.counted_per_year)
 
     def _bounds(self) -> tuple[float, float]:
         """Ends of the interval that no look rules out, as excesses over chance; infinite where none says."""

@@ -135,11 +135,12 @@ def headline_now(facts: StoredFacts) -> Headline:
 
 
 def _volatility_found(facts: StoredFacts) -> str:
-    """What the newest study found of forecasts of a volatility; where it is better, what they are good for."""
+    """What the newest study found of forecasts of a volatility; of a variance, where better, what they are good for."""
     study = latest_study(facts.stores.ledger, facts.strategy)
     if study is None:
         return ""
-    return SIZES_BY_IT if str(study["verdict"]).startswith("forecasts ") else str(study["verdict"])
+    better = str(study["verdict"]).startswith("forecasts ")
+    return SIZES_BY_IT if better and study["figures"].get("judged_by") == "QLIKE" else str(study["verdict"])
 
 
 def _decided(facts: StoredFacts) -> Situation:

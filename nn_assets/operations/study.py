@@ -52,6 +52,7 @@ from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_for
 from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.operations.replay_pace import ReplayPace
 from nn_assets.operations.study_material import material_of
+from nn_assets.session.horizon_in_session import decisions_that_count
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 from nn_assets.versions import version_of
@@ -259,6 +260,7 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         if trial not in own_trials and figures.get("sharpe_per_session") is not None
     ]
     trial_id = trial_hash(strategy)
+    counted, bars = decisions_that_count(strategy), bars_of_session(strategy.market.calendar)
     looks = looks_taken(ledger, ground, trial_id)
     return Terms(
         trials=len(own_trials | set(known_trials["trial_id"])),
@@ -269,7 +271,8 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         released_figures=released_figures(ledger, ground, trial_id),
         standing=standing_alarms(ledger, ground, trial_id),
         in_sample_until=in_sample_until(ledger, strategy),
-        decisions_per_day=None if strategy.decisions is None else bars_of_session(strategy.market.calendar),
+        decisions_per_day=counted,
+        counted_per_year=None if counted is None else history.sessions_per_year // bars * counted,
     )
 
 
