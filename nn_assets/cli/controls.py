@@ -178,13 +178,16 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
                 rule=LEAK_RELEASE,
             )
         alarms = {one.alarm.name for one in unreleased}
-        figures = [
-            {"alarm": name, "trial_id": trial_id, "figure": figure, "told": told}
-            for name, trial_id, figure, told in dict.fromkeys(
-                (one.alarm.name, one.alarm.trial_id, one.alarm.figure, one.alarm.told) for one in unreleased
-            )
-        ]
-        details = {"data_hash": unreleased[-1].data_hash, "alarms": sorted(alarms), "figures": figures}
+        figures = {
+            (one.alarm.name, one.alarm.trial_id, one.alarm.finding): {
+                "alarm": one.alarm.name,
+                "trial_id": one.alarm.trial_id,
+                "figure": one.alarm.figure,
+                "finding": one.alarm.finding,
+            }
+            for one in unreleased
+        }
+        details = {"data_hash": unreleased[-1].data_hash, "alarms": sorted(alarms), "figures": list(figures.values())}
         _record(stores.ledger, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
     return {
         "strategy": strategy,

@@ -16,7 +16,7 @@ class StandingAlarm:
     ----------
     name : str
         Estimator and figure, 'network rank IC': what a person releases.
-    told : str
+    finding : str
         What was found, in words.
     month : str
         'YYYY-MM', at whose end the look was taken.
@@ -30,7 +30,7 @@ class StandingAlarm:
     """
 
     name: str
-    told: str
+    finding: str
     month: str
     trial_id: str = ""
     figure: float | None = None
@@ -40,7 +40,7 @@ class StandingAlarm:
     def sentence(self) -> str:
         """What was found, and since when it stands."""
         others = ", of other settings" if self.of_other_settings else ""
-        return f"{self.told} (since the look of {self.month}{others})"
+        return f"{self.finding} (since the look of {self.month}{others})"
 
 
 def first_of_each_name(alarms: Iterable[StandingAlarm]) -> dict[str, StandingAlarm]:

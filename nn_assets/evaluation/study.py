@@ -110,7 +110,7 @@ class Terms:
     ``trials`` counts this study's estimators; ``trial_sharpes`` are net Sharpe ratios per session of trials on
     record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
     this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why, and
-    ``released_figures`` how large it was; ``standing`` are those that nobody released, of whatever settings. Up to
+    ``released_figures`` how large it was; ``standing_alarms`` are those that nobody released, of whatever settings. Up to
     ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
     ``decisions_per_day`` are those of a usual day that a label counts of, where the strategy decides within the
     session, and ``counted_per_year`` as many of a year; as many as annualise a figure where it is left out.
@@ -122,7 +122,7 @@ class Terms:
     looks: Sequence[Look] = ()
     released: Mapping[str, str] = field(default_factory=dict)
     released_figures: Mapping[str, float] = field(default_factory=dict)
-    standing: Sequence[StandingAlarm] = ()
+    standing_alarms: Sequence[StandingAlarm] = ()
     in_sample_until: pd.Timestamp | None = None
     decisions_per_day: int | None = None
     counted_per_year: int | None = None
@@ -132,14 +132,14 @@ class Terms:
 class MonthVerdict:
     """What could be said when a month had ended; ``look`` is None where none was planned for it.
 
-    ``standing`` are the leak alarms that it leaves unreleased.
+    ``standing_alarms`` are the leak alarms that it leaves unreleased.
     """
 
     month: str
     figures: StudyFigures
     verdict: Verdict
     look: Look | None
-    standing: tuple[StandingAlarm, ...] = ()
+    standing_alarms: tuple[StandingAlarm, ...] = ()
 
 
 def run_study(
@@ -333,7 +333,7 @@ def judge_figures(
     the same month was a look of its own, and counts.
     """
     judged: list[MonthVerdict] = []
-    rung = list(terms.standing)
+    rung = list(terms.standing_alarms)
     for month, figures in figures_by_month.items():
         if month < terms.first_look:
             judged.append(MonthVerdict(month, figures, unjudged(NOT_A_LOOK, figures, terms), None))
@@ -342,7 +342,7 @@ def judge_figures(
         judged_looks = [*taken, _look(figures, month, estimator)]
         others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, judged_looks))]
         before = sorted([*others, *taken], key=lambda look: look.month)
-        standing = [alarm for alarm in rung if alarm.month <= month]
+        still = [alarm for alarm in rung if alarm.month <= month]
         if figures.volatility is None:
             new_verdict = verdict(
                 figures,
@@ -351,7 +351,7 @@ def judge_figures(
                 estimator=estimator,
                 released=terms.released,
                 released_figures=terms.released_figures,
-                standing=standing,
+                standing_alarms=still,
                 decisions_per_day=terms.decisions_per_day,
                 counted_per_year=terms.counted_per_year,
             )
@@ -361,14 +361,14 @@ def judge_figures(
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
             new_verdict = replace(new_verdict, reason=new_verdict.reason + marked)
         look = _look(figures, month, estimator, allows_trading=new_verdict.allows_trading)
-        left = _left_standing(new_verdict, figures, month, standing, terms)
-        rung += [alarm for alarm in left if alarm not in standing]
+        left = _left_standing(new_verdict, figures, month, still, terms)
+        rung += [alarm for alarm in left if alarm not in still]
         judged.append(MonthVerdict(month, figures, new_verdict, look, left))
     return tuple(judged)
 
 
 def _left_standing(
-    new_verdict: Verdict, figures: StudyFigures, month: str, standing: Sequence[StandingAlarm], terms: Terms
+    new_verdict: Verdict, figures: StudyFigures, month: str, standing_alarms: Sequence[StandingAlarm], terms: Terms
 ) -> tuple[StandingAlarm, ...]:
     """The alarms that a look leaves: its own with their figures, beside those that stood before."""
     ringing = {
@@ -376,10 +376,12 @@ def _left_standing(
         for alarm in (*figures.alarms, *figures.doubts)
         if not is_released(figures, alarm, terms.released, terms.released_figures)
     }
-    before = first_of_each_name(standing)
+    before = first_of_each_name(standing_alarms)
     return tuple(
-        before[name] if name not in ringing else StandingAlarm(name, told, month, figure=(ringing[name] or (None,))[0])
-        for name, told in new_verdict.unreleased_alarms.items()
+        before[name]
+        if name not in ringing
+        else StandingAlarm(name, finding, month, figure=(ringing[name] or (None,))[0])
+        for name, finding in new_verdict.unreleased_alarms.items()
     )
 
 

@@ -242,7 +242,7 @@ def verdict(
     estimator: str = TRADED,
     released: Mapping[str, str] | None = None,
     released_figures: Mapping[str, float] | None = None,
-    standing: Sequence[StandingAlarm] = (),
+    standing_alarms: Sequence[StandingAlarm] = (),
     decisions_per_day: int | None = None,
     counted_per_year: int | None = None,
 ) -> Verdict:
@@ -280,7 +280,7 @@ def verdict(
         By the name of a leak alarm, who released it, when and why.
     released_figures : mapping, optional
         By name the figure that was released: a larger one rings again, see :func:`is_released`.
-    standing : sequence of StandingAlarm
+    standing_alarms : sequence of StandingAlarm
         Those that looks up to this one left, of whatever settings, and nobody released.
     decisions_per_day : int, optional
         Of a strategy that decides within the session, in whose record every decision that a label is realised of counts
@@ -306,7 +306,7 @@ def verdict(
         estimator,
         released or {},
         released_figures or {},
-        standing,
+        standing_alarms,
         decisions_per_day,
         counted_per_year or figures.sessions_per_year,
     )
@@ -325,7 +325,7 @@ class _Judge:
         estimator: str,
         released: Mapping[str, str],
         released_figures: Mapping[str, float],
-        standing: Sequence[StandingAlarm],
+        standing_alarms: Sequence[StandingAlarm],
         decisions_per_day: int | None,
         counted_per_year: int,
     ) -> None:
@@ -337,7 +337,9 @@ class _Judge:
             for ringing in (figures.alarms, figures.doubts)
         )
         self.unreleased = {alarm.name: str(alarm) for alarm in unreleased}
-        self.earlier_alarms = first_of_each_name(alarm for alarm in standing if alarm.name not in self.unreleased)
+        self.earlier_alarms = first_of_each_name(
+            alarm for alarm in standing_alarms if alarm.name not in self.unreleased
+        )
         self.doubts = [alarm for alarm in doubts if alarm.estimator == estimator]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
@@ -481,7 +483,7 @@ class _Judge:
     def _conclude(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
         effect = self.figures.smallest_effect
         ringing = {alarm.name: str(alarm) for alarm in (*self.figures.alarms, *self.figures.doubts)}
-        earlier = {name: alarm.told for name, alarm in self.earlier_alarms.items()}
+        earlier = {name: alarm.finding for name, alarm in self.earlier_alarms.items()}
         allows = self._allows(kind)
         if allows and kind != "edge found":
             reason += f"; trading goes on while the net deflated Sharpe is not below {DEFLATED_SHARPE_KEPT}"

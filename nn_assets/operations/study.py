@@ -269,7 +269,7 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         looks=looks,
         released=released_alarms(ledger, ground, trial_id),
         released_figures=released_figures(ledger, ground, trial_id),
-        standing=standing_alarms(ledger, ground, trial_id),
+        standing_alarms=standing_alarms(ledger, ground, trial_id),
         in_sample_until=in_sample_until(ledger, strategy),
         decisions_per_day=counted,
         counted_per_year=None if counted is None else history.sessions_per_year // bars * counted,
@@ -375,7 +375,7 @@ def _whose(strategy: Strategy, judged: MonthVerdict) -> dict[str, dict[str, Any]
             "month": alarm.month,
             "figure": alarm.figure,
         }
-        for alarm in judged.standing
+        for alarm in judged.standing_alarms
     }
 
 

@@ -398,30 +398,30 @@ def test_an_alarm_stands_at_later_looks_until_a_person_releases_it() -> None:
     for month in judged[1:]:
         assert month.verdict.unreleased_alarms == {alarm.name: str(alarm)}
         assert f"{alarm} (since the look of 2015-11)" in month.verdict.reason
-    looks, standing = [month.look for month in judged if month.look is not None], judged[-1].standing
+    looks, left = [month.look for month in judged if month.look is not None], judged[-1].standing_alarms
     released = {alarm.name: "released 2016-02-02 by ann: planted"}
     after = judge_figures({"2016-02": quiet}, replace(terms, looks=looks, released=released))[0].verdict
     assert (after.kind, after.unreleased_alarms) == ("edge found", {})
-    still = judge_figures({"2016-02": quiet}, replace(terms, looks=looks, standing=standing))[0].verdict
+    still = judge_figures({"2016-02": quiet}, replace(terms, looks=looks, standing_alarms=left))[0].verdict
     assert "(since the look of 2015-11)" in still.reason
     assert judge_figures({"2016-02": quiet}, replace(terms, looks=looks))[0].verdict.kind == "edge found"
-    earlier = judge_figures({"2015-10": quiet}, replace(terms, first_look="2015-10", standing=standing))[0]
+    earlier = judge_figures({"2015-10": quiet}, replace(terms, first_look="2015-10", standing_alarms=left))[0]
     assert earlier.verdict.kind == "edge found"  # a look of a month before it rang knows nothing of it
 
 
 def test_an_alarm_on_record_stands_where_the_look_that_rang_is_the_one_judged() -> None:
     """The same record judged without the estimator that rang: its look is not taken again, and its alarm stands."""
     quiet = _figures(_test(0.05, 4.0, 721), deflated=0.97)
-    told = "boosting: rank IC 0.163 is above 0.1"
+    finding = "boosting: rank IC 0.163 is above 0.1"
     terms = Terms(
         trials=1,
         first_look="2015-11",
         looks=[look_of(quiet, "2015-11", "network")],
-        standing=[StandingAlarm("boosting rank IC", told, "2015-11", "t", 0.163)],
+        standing_alarms=[StandingAlarm("boosting rank IC", finding, "2015-11", "t", 0.163)],
     )
     (judged,) = judge_figures({"2015-11": quiet}, terms)
-    assert (judged.verdict.kind, judged.verdict.unreleased_alarms) == ("leak alarm", {"boosting rank IC": told})
-    assert judged.standing == tuple(terms.standing)
+    assert (judged.verdict.kind, judged.verdict.unreleased_alarms) == ("leak alarm", {"boosting rank IC": finding})
+    assert judged.standing_alarms == tuple(terms.standing_alarms)
 
 
 @pytest.mark.parametrize(("figure", "kind"), [(0.21, "leak alarm"), (0.19, "edge found"), (0.16, "edge found")])
@@ -436,7 +436,7 @@ def test_a_released_figure_that_is_larger_by_more_than_its_noise_rings_again(fig
     assert judged.verdict.kind == kind
     assert len(judged.verdict.released) == 1
     expected = (StandingAlarm(alarm.name, str(alarm), "2015-11", figure=figure),) if kind == "leak alarm" else ()
-    assert judged.standing == expected
+    assert judged.standing_alarms == expected
     of_any_size = replace(terms, released_figures={})  # as releases of before are read
     assert judge_figures({"2015-11": figures}, of_any_size)[0].verdict.kind == "edge found"
 

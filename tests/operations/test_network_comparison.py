@@ -199,7 +199,7 @@ def test_a_contestants_book_is_the_one_that_a_study_of_the_same_forecasts_replay
 
 def _seen_until(of: Strategy, day: str) -> Strategy:
     """The strategy with hyper-parameters that are one choice over all folds until a day."""
-    chosen = {"prior": "chosen_over_all_folds", "knows_until": day}
+    chosen = {"prior": "chosen_over_all_folds", "knows_until": pd.Timestamp(day).date()}
     return of.model_copy(update={"learning": of.learning.model_copy(update=chosen)})
 
 

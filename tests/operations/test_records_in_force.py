@@ -238,7 +238,7 @@ NO_NUMBERS = dict.fromkeys(
 def put_alarm(ledger: Ledger, clock: Clock, moment: str, closes: pd.DataFrame) -> None:
     """Put a look of October on record that left an alarm of another configuration standing."""
     clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
-    told = {"network rank IC": "network: rank IC 0.3 is above 0.1"}
+    left = {"network rank IC": "network: rank IC 0.3 is above 0.1"}
     look = {
         **NO_NUMBERS,
         "trial_id": "another",
@@ -252,7 +252,7 @@ def put_alarm(ledger: Ledger, clock: Clock, moment: str, closes: pd.DataFrame) -
         "smallest_effect": 0.02,
         "allows_trading": False,
         "details": {
-            "standing_alarms": told,
+            "standing_alarms": left,
             "rung": {"network rank IC": {"trial_id": "another", "month": "2026-10", "figure": 0.3}},
         },
     }
@@ -262,7 +262,7 @@ def put_alarm(ledger: Ledger, clock: Clock, moment: str, closes: pd.DataFrame) -
 
 def release_alarm(ledger: Ledger, clock: Clock, moment: str) -> None:
     clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
-    said = {"alarm": "network rank IC", "trial_id": "another", "figure": 0.3, "told": "-"}
+    said = {"alarm": "network rank IC", "trial_id": "another", "figure": 0.3, "finding": "-"}
     control = {
         "control_id": "r",
         "kind": LEAK_RELEASE,

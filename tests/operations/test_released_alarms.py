@@ -89,7 +89,7 @@ def test_a_release_holds_while_its_closes_are_there_and_most_of_the_data(
         assert "by ann: the edge is planted" in released[ALARM]
 
 
-TOLD = "network: rank IC 0.3 is above 0.1"
+FINDING = "network: rank IC 0.3 is above 0.1"
 _NUMBERS = ("estimate", "standard_error", "degrees", "adjusted_p_value", "allowed_p_value")
 _INTERVAL = ("interval_low", "interval_high", "smallest_effect")
 
@@ -110,7 +110,7 @@ def put_look(
         "trials": 1,
         **dict.fromkeys((*_NUMBERS, *_INTERVAL), 0.5),
         "allows_trading": False,
-        "details": {"standing_alarms": {name: TOLD}, **rung} if name else {"standing_alarms": {}},
+        "details": {"standing_alarms": {name: FINDING}, **rung} if name else {"standing_alarms": {}},
         **other,
     }
     ledger.append("looks", [look], run_id="run", strategy="s", reason="studied again")
@@ -118,7 +118,7 @@ def put_look(
 
 def put_release(ledger: Ledger, number: int, *figures: tuple[str, float]) -> None:
     """Release the alarm as of some configurations and figures."""
-    said = [{"alarm": ALARM, "trial_id": trial, "figure": figure, "told": TOLD} for trial, figure in figures]
+    said = [{"alarm": ALARM, "trial_id": trial, "figure": figure, "finding": FINDING} for trial, figure in figures]
     ledger.append(
         "controls",
         [
@@ -155,22 +155,22 @@ def test_an_alarm_stands_on_the_same_data_or_a_part_of_them_and_no_longer(
     unreleased: Ledger, now: pd.DataFrame, stands: bool
 ) -> None:
     put_look(unreleased, "t", figure=None)
-    expected = [StandingAlarm(ALARM, TOLD, "2013-11", "t")] if stands else []
+    expected = [StandingAlarm(ALARM, FINDING, "2013-11", "t")] if stands else []
     assert standing_alarms(unreleased, ground(now), "t") == expected
 
 
 def test_an_alarm_is_not_erased_by_a_later_version_of_its_look_that_did_not_ring(unreleased: Ledger) -> None:
     put_look(unreleased, "t", name="boosting rank IC")
     put_look(unreleased, "t", name="")  # the same look, studied again without that estimator
-    (standing,) = standing_alarms(unreleased, NOW, "t")
-    assert (standing.name, standing.of_other_settings) == ("boosting rank IC", False)
+    (alarm,) = standing_alarms(unreleased, NOW, "t")
+    assert (alarm.name, alarm.of_other_settings) == ("boosting rank IC", False)
 
 
 def test_an_alarm_stands_under_other_settings_too_and_says_so(unreleased: Ledger) -> None:
     put_look(unreleased, "t")
-    (standing,) = standing_alarms(unreleased, NOW, "other")
-    assert standing.of_other_settings
-    assert standing.sentence == f"{TOLD} (since the look of 2013-11, of other settings)"
+    (alarm,) = standing_alarms(unreleased, NOW, "other")
+    assert alarm.of_other_settings
+    assert alarm.sentence == f"{FINDING} (since the look of 2013-11, of other settings)"
     assert [one.alarm.trial_id for one in open_alarms(unreleased, "s")] == ["t"]
     assert standing_alarms(unreleased, ground_of("another", NOW.data_hash, bars("ABCDEFGHIJ")), "other") == []
 

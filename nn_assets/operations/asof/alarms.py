@@ -67,13 +67,13 @@ def _rung(rows: pd.DataFrame, *, of_before: bool) -> list[OpenAlarm]:
     """What rows of ``looks`` say to stand, each with its origin, ascending."""
     rung = []
     for row in named_rows(rows.sort_values("sequence")):
-        standing = row.details.get("standing_alarms") or {}
-        for name, told in standing.items():
+        left = row.details.get("standing_alarms") or {}
+        for name, finding in left.items():
             origin = row.details.get("rung", {}).get(name)
             if origin is None and not of_before:
                 continue
             origin = origin or {"trial_id": str(row.trial_id), "month": str(row.month), "figure": None}
-            rung.append(OpenAlarm(StandingAlarm(name, told, **origin), str(row.data_hash), int(row.sequence)))
+            rung.append(OpenAlarm(StandingAlarm(name, finding, **origin), str(row.data_hash), int(row.sequence)))
     return rung
 
 
@@ -145,12 +145,12 @@ def standing_alarms(ledger: Ledger, ground: Ground, trial_id: str) -> list[Stand
     parts = [ledger.read("looks", every_version=True, bookkeeping=True, **of) for of in asked]
     rows = pd.concat(parts, ignore_index=True).drop_duplicates("sequence")
     unreleased, data = _unreleased(_rung(rows, of_before=True), _releases(ledger, ground.strategy), ledger, ground)
-    standing = [
+    kept = [
         StandingAlarm(**vars(one.alarm) | {"of_other_settings": one.alarm.trial_id != trial_id})
         for one in unreleased
         if data.are(stands_on, one.data_hash, ground.data_hash)
     ]
-    return sorted(dict.fromkeys(standing), key=lambda alarm: alarm.month)
+    return sorted(dict.fromkeys(kept), key=lambda alarm: alarm.month)
 
 
 def alarm_in_force(
