@@ -110,8 +110,8 @@ class Terms:
     ``trials`` counts this study's estimators; ``trial_sharpes`` are net Sharpe ratios per session of trials on
     record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
     this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why, and
-    ``released_figures`` how large it was; ``standing_alarms`` are those that nobody released, of whatever settings. Up to
-    ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
+    ``released_figures`` how large it was; ``standing_alarms`` are those that nobody released, of whatever settings. Up
+    to ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
     ``decisions_per_day`` are those of a usual day that a label counts of, where the strategy decides within the
     session, and ``counted_per_year`` as many of a year; as many as annualise a figure where it is left out.
     """
@@ -371,18 +371,13 @@ def _left_standing(
     new_verdict: Verdict, figures: StudyFigures, month: str, standing_alarms: Sequence[StandingAlarm], terms: Terms
 ) -> tuple[StandingAlarm, ...]:
     """The alarms that a look leaves: its own with their figures, beside those that stood before."""
-    ringing = {
-        alarm.name: size_of(figures, alarm)
-        for alarm in (*figures.alarms, *figures.doubts)
-        if not is_released(figures, alarm, terms.released, terms.released_figures)
-    }
-    before = first_of_each_name(standing_alarms)
-    return tuple(
-        before[name]
-        if name not in ringing
-        else StandingAlarm(name, finding, month, figure=(ringing[name] or (None,))[0])
-        for name, finding in new_verdict.unreleased_alarms.items()
-    )
+    left = first_of_each_name(standing_alarms)
+    for alarm in (*figures.alarms, *figures.doubts):
+        rings = new_verdict.unreleased_alarms.get(alarm.name) == str(alarm)
+        if rings and not is_released(figures, alarm, terms.released, terms.released_figures):
+            size = size_of(figures, alarm)
+            left[alarm.name] = StandingAlarm(alarm.name, str(alarm), month, figure=None if size is None else size[0])
+    return tuple(left[name] for name in new_verdict.unreleased_alarms)
 
 
 def unjudged(why: Verdict, figures: StudyFigures, terms: Terms) -> Verdict:

@@ -337,9 +337,8 @@ class _Judge:
             for ringing in (figures.alarms, figures.doubts)
         )
         self.unreleased = {alarm.name: str(alarm) for alarm in unreleased}
-        self.earlier_alarms = first_of_each_name(
-            alarm for alarm in standing_alarms if alarm.name not in self.unreleased
-        )
+        earlier = (alarm for alarm in standing_alarms if alarm.name not in self.unreleased)
+        self.earlier_alarms = first_of_each_name(earlier)
         self.doubts = [alarm for alarm in doubts if alarm.estimator == estimator]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
