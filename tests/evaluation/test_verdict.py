@@ -528,3 +528,12 @@ def test_within_the_session_the_reason_counts_decisions() -> None:
     assert replace(per_decision, decisions_per_day=None, reason=per_session.reason) == per_session
     judged = judge_figures({"2024-02": figures}, Terms(trials=1, first_look="2024-02", decisions_per_day=288))
     assert judged[0].verdict.decisions_per_day == 288
+
+
+def test_looks_after_the_plan_go_by_the_decisions_that_count() -> None:
+    """A flat book's labels end within the session, so that fewer decisions count than annualise a figure."""
+    figures = _figures(_test(0.01, 1.0, sessions=2000))
+    looks = [Look("2024-01", 300, 0.01, 0.01, 1e6), Look("2029-01", 1900, 0.01, 0.01, 1e6)]
+    few, of_all = (verdict(figures, looks, "2029-02", counted_per_year=count) for count in (115, None))
+    assert few.allowed_p_value == verdict(replace(figures, sessions_per_year=115), looks, "2029-02").allowed_p_value
+    assert few.allowed_p_value != of_all.allowed_p_value
