@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import ControlError
+from nn_assets.evaluation.leak_alarms import StandingAlarm
+from nn_assets.operations.asof.alarms import LEAK_RELEASE, open_alarms
 from nn_assets.operations.asof.controls import BREAKER_RESET
-from nn_assets.operations.asof.trials import LEAK_RELEASE, unreleased_alarms
 from nn_assets.operations.catalog import require_named
 from nn_assets.operations.kill_switch import demand_reason, record_control, set_kill_switch
 from nn_assets.operations.mended_clock import mend_moments
@@ -70,9 +71,10 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
 
 
 def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
-    """Release the unreleased leak alarms of the strategy's newest look, for the data it was taken on.
+    """Release the leak alarms that stand for the strategy, whatever the settings that they rang under.
 
-    The next study judges without them and repeats who released them and why. Waits for a study under way.
+    For the data of the newest look that left any. The release names each alarm, its configuration and its figure. The
+    next study judges without them and repeats who released them and why. Waits for a study under way.
 
     Raises
     ------
@@ -82,23 +84,38 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
     demand_reason(LEAK_RELEASE, reason)
     require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
-        open_alarms = unreleased_alarms(stores.ledger, strategy)
-        if open_alarms is None:
+        unreleased = open_alarms(stores.ledger, strategy)
+        if not unreleased:
             raise ControlError(
                 expected="a standing leak alarm",
                 found="none in the newest look",
                 remedy="nothing needs a release; one cannot be given in advance",
                 rule=LEAK_RELEASE,
             )
-        data_hash, alarms = open_alarms
-        details = {"data_hash": data_hash, "alarms": sorted(alarms)}
+        alarms = {one.alarm.name for one in unreleased}
+        figures = {
+            (one.alarm.name, one.alarm.trial_id, one.alarm.finding): {
+                "alarm": one.alarm.name,
+                "trial_id": one.alarm.trial_id,
+                "figure": one.alarm.figure,
+                "finding": one.alarm.finding,
+            }
+            for one in unreleased
+        }
+        details = {"data_hash": unreleased[-1].data_hash, "alarms": sorted(alarms), "figures": list(figures.values())}
         record_control(stores.ledger, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
     return {
         "strategy": strategy,
         "released": sorted(alarms),
-        "text": f"{strategy}: released {', '.join(sorted(alarms))} on these data; the next study judges without: "
+        "text": f"{strategy}: released {', '.join(sorted({_with_figure(one.alarm) for one in unreleased}))} on these "
+        f"data; the next study judges without: "
         f"nn-assets study --strategy {strategy}",
     }
+
+
+def _with_figure(alarm: StandingAlarm) -> str:
+    """An alarm's name and its figure: 'network rank IC (0.163)'."""
+    return alarm.name if alarm.figure is None else f"{alarm.name} ({alarm.figure:.3f})"
 
 
 def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.estimators import TRADED, estimators_of
 from nn_assets.evaluation.figures import StudyFigures, study_figures
+from nn_assets.evaluation.leak_alarms import StandingAlarm, first_of_each_name
 from nn_assets.evaluation.replay import BuyAndHold, CapacityOf, GroupsOf, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
-from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
+from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, is_released, look_of, size_of, verdict
 from nn_assets.evaluation.volatility_figures import VolatilityTrack, loss_figures, volatility_study_figures
 from nn_assets.evaluation.volatility_verdict import volatility_look, volatility_verdict, without_trading
 from nn_assets.features.labels import Labels
@@ -109,10 +110,12 @@ class Terms:
 
     ``trials`` counts this study's estimators; ``trial_sharpes`` are net Sharpe ratios per session of trials on
     record. ``first_look`` is the month of the first verdict on the history; ``looks`` are the looks on record of
-    this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why. Up to
-    ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
-    ``decisions_per_day`` are those of a usual day, where the strategy decides within the session. ``unjudged`` is the
-    verdict of every month where no look can be taken.
+    this configuration, ascending. ``released`` says by a leak alarm's name who released it, when and why, and
+    ``released_figures`` how large it was; ``standing_alarms`` are those that nobody released, of whatever settings. Up
+    to ``in_sample_until`` the record has seen what it forecasts: those sessions count for no figure and no verdict.
+    ``decisions_per_day`` are those of a usual day that a label counts of, where the strategy decides within the
+    session, and ``counted_per_year`` as many of a year; as many as annualise a figure where it is left out.
+    ``unjudged`` is the verdict of every month where no look can be taken.
     """
 
     trials: int
@@ -120,19 +123,26 @@ class Terms:
     first_look: str = ""
     looks: Sequence[Look] = ()
     released: Mapping[str, str] = field(default_factory=dict)
+    released_figures: Mapping[str, float] = field(default_factory=dict)
+    standing_alarms: Sequence[StandingAlarm] = ()
     in_sample_until: pd.Timestamp | None = None
     decisions_per_day: int | None = None
     unjudged: Verdict | None = None
+    counted_per_year: int | None = None
 
 
 @dataclass(frozen=True)
 class MonthVerdict:
-    """What could be said when a month had ended; ``look`` is None where none was planned for it."""
+    """What could be said when a month had ended; ``look`` is None where none was planned for it.
+
+    ``standing_alarms`` are the leak alarms that it leaves unreleased.
+    """
 
     month: str
     figures: StudyFigures
     verdict: Verdict
     look: Look | None
+    standing_alarms: tuple[StandingAlarm, ...] = ()
 
 
 def run_study(
@@ -353,6 +363,7 @@ def judge_figures(
     the same month was a look of its own, and counts.
     """
     judged: list[MonthVerdict] = []
+    rung = list(terms.standing_alarms)
     for month, figures in figures_by_month.items():
         if month < terms.first_look or terms.unjudged is not None:
             why = terms.unjudged or NOT_A_LOOK
@@ -362,6 +373,7 @@ def judge_figures(
         judged_looks = [*taken, _look(figures, month, estimator)]
         others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, judged_looks))]
         before = sorted([*others, *taken], key=lambda look: look.month)
+        still = [alarm for alarm in rung if alarm.month <= month]
         if figures.volatility is None:
             new_verdict = verdict(
                 figures,
@@ -369,7 +381,10 @@ def judge_figures(
                 month,
                 estimator=estimator,
                 released=terms.released,
+                released_figures=terms.released_figures,
+                standing_alarms=still,
                 decisions_per_day=terms.decisions_per_day,
+                counted_per_year=terms.counted_per_year,
             )
         else:
             new_verdict = volatility_verdict(figures, before, month, estimator=estimator)
@@ -377,8 +392,23 @@ def judge_figures(
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
             new_verdict = replace(new_verdict, reason=new_verdict.reason + marked)
         look = _look(figures, month, estimator, allows_trading=new_verdict.allows_trading)
-        judged.append(MonthVerdict(month, figures, new_verdict, replace(look, alarms=new_verdict.unreleased_alarms)))
+        left = _left_standing(new_verdict, figures, month, still, terms)
+        rung += [alarm for alarm in left if alarm not in still]
+        judged.append(MonthVerdict(month, figures, new_verdict, look, left))
     return tuple(judged)
+
+
+def _left_standing(
+    new_verdict: Verdict, figures: StudyFigures, month: str, standing_alarms: Sequence[StandingAlarm], terms: Terms
+) -> tuple[StandingAlarm, ...]:
+    """The alarms that a look leaves: its own with their figures, beside those that stood before."""
+    left = first_of_each_name(standing_alarms)
+    for alarm in (*figures.alarms, *figures.doubts):
+        rings = new_verdict.unreleased_alarms.get(alarm.name) == str(alarm)
+        if rings and not is_released(figures, alarm, terms.released, terms.released_figures):
+            size = size_of(figures, alarm)
+            left[alarm.name] = StandingAlarm(alarm.name, str(alarm), month, figure=None if size is None else size[0])
+    return tuple(left[name] for name in new_verdict.unreleased_alarms)
 
 
 def unjudged(why: Verdict, figures: StudyFigures, terms: Terms) -> Verdict:

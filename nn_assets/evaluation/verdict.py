@@ -7,7 +7,7 @@ is in :mod:`nn_assets.evaluation.spending`.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from nn_assets.estimators import TRADED
-from nn_assets.evaluation.figure_set import Figures, StudyFigures
+from nn_assets.evaluation.figure_set import Figures, LeakAlarm, StudyFigures
+from nn_assets.evaluation.leak_alarms import StandingAlarm, first_of_each_name
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, look_levels, per_trial_level
 
@@ -37,6 +38,9 @@ DEFLATED_SHARPE_KEPT = 0.80
 
 _NEXT_TO_NOTHING = 1e-6
 
+_SURELY_LARGER = 0.01
+"""One-sided p-value below which a figure is larger than the one that was released, and rings again."""
+
 MINIMUM_SESSIONS = 60
 """Sessions below which no test decides anything; such a look spends nothing."""
 
@@ -45,8 +49,7 @@ MINIMUM_SESSIONS = 60
 class Look:
     """What one look at a record saw, enough to judge it again beside later ones.
 
-    ``estimate`` is the excess over chance; it and its error are None where no test could be made. ``alarms`` are the
-    leak alarms that it left unreleased, by name, on what are the same data still.
+    ``estimate`` is the excess over chance; it and its error are None where no test could be made.
     """
 
     month: str  # 'YYYY-MM', at whose end it was taken
@@ -55,7 +58,6 @@ class Look:
     standard_error: float | None = None
     degrees: float | None = None
     allows_trading: bool = False
-    alarms: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def decides(self) -> bool:
@@ -92,7 +94,7 @@ class Verdict:
     the values of the statistic that no look has ruled out, together at 95% on each side. ``unreleased_alarms`` has the
     leak alarms by name; ``released`` has a sentence for each that a person released. ``comparison`` says how forecasts
     of a volatility compare with the simple ones, which is then the phrase. ``decisions_per_day`` is set where each
-    "session" of the record is a decision within the session: those of a usual day.
+    "session" of the record is a decision within the session: those of a usual day that a label counts of.
     """
 
     kind: Kind
@@ -171,6 +173,51 @@ def look_of(figures: StudyFigures, month: str, estimator: str, *, allows_trading
     return Look(month, test.sessions, excess, test.standard_error, test.degrees, allows_trading)
 
 
+def size_of(figures: StudyFigures, alarm: LeakAlarm) -> tuple[float, float, float] | None:
+    """A figure too good to be true: how far it is above chance, its standard error, and the degrees of its Student-t.
+
+    Accuracy over its base, rank IC, or the annual net Sharpe ratio, whose error is that of independent normal returns
+    (Lo 2002, Financial Analysts Journal 58, equation 9). None where the figure is not there.
+    """
+    judged = figures.total.get(alarm.estimator)
+    if judged is None:
+        return None
+    if alarm.figure == "net Sharpe":
+        if judged.sharpe_net is None or not judged.return_sessions:
+            return None
+        per_year, sessions = figures.sessions_per_year, judged.return_sessions
+        error = math.sqrt((per_year + judged.sharpe_net**2 / 2.0) / sessions)
+        return judged.sharpe_net, error, math.inf
+    test = judged.tests.get(alarm.figure.lower().replace(" ", "_"))
+    if test is None or test.estimate is None:
+        return None
+    degrees = math.inf if test.degrees is None else test.degrees
+    return test.estimate, test.standard_error or 0.0, degrees
+
+
+def is_released(
+    figures: StudyFigures, alarm: LeakAlarm, released: Mapping[str, str], released_figures: Mapping[str, float]
+) -> bool:
+    """Whether a release covers a figure: it names it, and the figure is not larger by more than its own noise.
+
+    Parameters
+    ----------
+    released : mapping
+        By the name of an alarm, who released it, when and why.
+    released_figures : mapping
+        By name the figure that was released, as :func:`size_of` takes it; a release without one covers any.
+    """
+    if alarm.name not in released or alarm.name not in released_figures:
+        return alarm.name in released
+    size = size_of(figures, alarm)
+    if size is None:
+        return True
+    excess = size[0] - released_figures[alarm.name]
+    if size[1] == 0.0:
+        return excess <= 1e-12
+    return float(stdtr(size[2], -excess / size[1])) >= _SURELY_LARGER
+
+
 def levels_of(looks: Sequence[Look], trials: int, sessions_per_year: int) -> tuple[float, ...]:
     """One-sided level of one of some trials at each look, by :func:`~nn_assets.evaluation.spending.look_levels`."""
     counted = [_month_number(look.month) for look in looks]
@@ -202,15 +249,18 @@ def verdict(
     trials: int | None = None,
     estimator: str = TRADED,
     released: Mapping[str, str] | None = None,
+    released_figures: Mapping[str, float] | None = None,
+    standing_alarms: Sequence[StandingAlarm] = (),
     decisions_per_day: int | None = None,
+    counted_per_year: int | None = None,
 ) -> Verdict:
     """Judge an estimator's out-of-sample record at a look.
 
     In this order:
 
     - *Leak alarm*: an unreleased figure that is too good to be true: of any estimator where it is surely above
-      chance; of the one judged also where it is not, and a signal would be found. One that an earlier look left
-      unreleased on the same data stands, whatever the figure is now, until a person releases it.
+      chance; of the one judged also where it is not, and a signal would be found. One that a look left standing on
+      the same data stands, whatever the figure and the settings are now, until a person releases it.
     - *No edge found*: the one-sided 95% upper bound of the statistic, adjusted for looks and not for trials,
       lies below the smallest effect of interest.
     - *Edge found*: a signal, and a net deflated Sharpe ratio above 0.95.
@@ -236,8 +286,16 @@ def verdict(
         Whose figures are judged.
     released : mapping, optional
         By the name of a leak alarm, who released it, when and why.
+    released_figures : mapping, optional
+        By name the figure that was released: a larger one rings again, see :func:`is_released`.
+    standing_alarms : sequence of StandingAlarm
+        Those that looks up to this one left, of whatever settings, and nobody released.
     decisions_per_day : int, optional
-        Of a strategy that decides within the session, in whose record every decision counts as a session.
+        Of a strategy that decides within the session, in whose record every decision that a label is realised of counts
+        as a session.
+    counted_per_year : int, optional
+        Sessions, or such decisions, that count in a year, by which later looks are planned; those that annualise a
+        figure by default.
 
     Returns
     -------
@@ -248,17 +306,19 @@ def verdict(
     The bounds are repeated confidence intervals: Jennison and Turnbull (1989), JRSS B 51. An earlier look's bound
     holds as long as the present estimate does not contradict it.
     """
-    return _Judge(figures, before, month, trials, estimator, released or {}, decisions_per_day).verdict()
-
-
-def _earlier_alarms(before: Sequence[Look], others: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Alarms that earlier looks left unreleased, none of some others: by name their words and the first month's."""
-    earlier: dict[str, tuple[str, str]] = {}
-    for look in before:
-        for name, text in look.alarms.items():
-            if name not in others:
-                earlier.setdefault(name, (text, look.month))
-    return earlier
+    judge = _Judge(
+        figures,
+        before,
+        month,
+        trials,
+        estimator,
+        released or {},
+        released_figures or {},
+        standing_alarms,
+        decisions_per_day,
+        counted_per_year or figures.sessions_per_year,
+    )
+    return judge.verdict()
 
 
 class _Judge:
@@ -272,13 +332,22 @@ class _Judge:
         trials: int | None,
         estimator: str,
         released: Mapping[str, str],
+        released_figures: Mapping[str, float],
+        standing_alarms: Sequence[StandingAlarm],
         decisions_per_day: int | None,
+        counted_per_year: int,
     ) -> None:
         self.decisions_per_day, self.counted = decisions_per_day, _counted(decisions_per_day)
+        self.counted_per_year = counted_per_year
         self.figures, self.released = figures, released
-        self.unreleased = {alarm.name: str(alarm) for alarm in figures.alarms if alarm.name not in released}
-        self.earlier_alarms = _earlier_alarms(before, {*released, *self.unreleased})
-        self.doubts = [alarm for alarm in figures.doubts if alarm.estimator == estimator and alarm.name not in released]
+        unreleased, doubts = (
+            [alarm for alarm in ringing if not is_released(figures, alarm, released, released_figures)]
+            for ringing in (figures.alarms, figures.doubts)
+        )
+        self.unreleased = {alarm.name: str(alarm) for alarm in unreleased}
+        earlier = (alarm for alarm in standing_alarms if alarm.name not in self.unreleased)
+        self.earlier_alarms = first_of_each_name(earlier)
+        self.doubts = [alarm for alarm in doubts if alarm.estimator == estimator]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
         self.trials = figures.trials if trials is None else max(trials, 1)
@@ -292,7 +361,7 @@ class _Judge:
         self.deflated = None if self.judged is None else self.judged.deflated_sharpe
 
     def _levels(self, trials: int) -> tuple[float, ...]:
-        return levels_of(self.looks, trials, self.figures.sessions_per_year)
+        return levels_of(self.looks, trials, self.counted_per_year)
 
     def _bounds(self) -> tuple[float, float]:
         """Ends of the interval that no look rules out, as excesses over chance; infinite where none says."""
@@ -332,7 +401,7 @@ class _Judge:
         return self._with_signal(crossed) if crossed else self._without_signal()
 
     def _alarmed(self) -> Verdict:
-        stand = [f"{text} (since the look of {month})" for text, month in self.earlier_alarms.values()]
+        stand = [alarm.sentence for alarm in self.earlier_alarms.values()]
         why = "; ".join([*self.unreleased.values(), *stand])
         return self._conclude("leak alarm", f"{why}. Until it is released no edge is found")
 
@@ -421,7 +490,7 @@ class _Judge:
     def _conclude(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
         effect = self.figures.smallest_effect
         ringing = {alarm.name: str(alarm) for alarm in (*self.figures.alarms, *self.figures.doubts)}
-        earlier = {name: text for name, (text, _) in self.earlier_alarms.items()}
+        earlier = {name: alarm.finding for name, alarm in self.earlier_alarms.items()}
         allows = self._allows(kind)
         if allows and kind != "edge found":
             reason += f"; trading goes on while the net deflated Sharpe is not below {DEFLATED_SHARPE_KEPT}"

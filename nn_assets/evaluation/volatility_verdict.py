@@ -72,7 +72,7 @@ def volatility_verdict(
     adjusted = trial_adjusted_p_value(weakest.p_value, trials)
     tried = "1 trial" if trials == 1 else f"{trials} trials"
     when = "the first look" if number == 1 else f"look {number} (the first was that of {looks[0].month})"
-    good_for = f"; {SIZES_BY_IT}" if crossed else ""
+    good_for = f"; {SIZES_BY_IT}" if crossed and losses.statistic == "QLIKE" else ""
     earlier = f"; found at the look of {crossed[-1].month}" if crossed and look not in crossed else ""
     reason = (
         f"{DOES_NOT_TRADE}{good_for}; out of sample over {weakest.sessions:,} sessions, one-sided p = {adjusted:.3f} "

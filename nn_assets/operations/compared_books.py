@@ -13,6 +13,7 @@ from nn_assets.evaluation.comparison import mean_of_members
 from nn_assets.evaluation.figure_set import Figures
 from nn_assets.evaluation.study import Terms, run_study
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
+from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_forecasts
 from nn_assets.operations.replay_pace import ReplayPace
@@ -47,7 +48,8 @@ def books_of(
     """Replay every contestant through the daily round that a study replays its estimators through.
 
     One decision, one cost object and one calibration for all, those of the strategy; the verdict lets every book trade.
-    Drift is not watched, and so no refresh asked for: a model serves from its fit to the next.
+    Drift is not watched, and so no refresh asked for: a model serves from its fit to the next. Sessions that a choice
+    over all folds has seen count for no figure, as in a study.
 
     Parameters
     ----------
@@ -93,9 +95,8 @@ def _figures(
     calibrated = calibrate_forecasts(history, record, [estimator])
     traded = Forecasts(record.sessions, record.symbols, {TRADED: calibrated[estimator]}, record.model_ids)
     material = material_of(history, months, traded, watched=False)
-    study = run_study(
-        history.strategy, history.sessions_per_year, material, Terms(trials=1), played=(TRADED,), progress=pace
-    )
+    terms = Terms(trials=1, in_sample_until=in_sample_until(history.stores.ledger, history.strategy))
+    study = run_study(history.strategy, history.sessions_per_year, material, terms, played=(TRADED,), progress=pace)
     return study.figures.total[TRADED]
 
 

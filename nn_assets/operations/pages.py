@@ -30,7 +30,8 @@ def left_out_beside(strategy: Strategy) -> str | None:
         return None
     return (
         f"learning.baselines leaves out {' and '.join(names)}: a study does not judge the network beside "
-        f"{'it' if len(names) == 1 else 'them'}, and cannot tell whether it is better."
+        f"{'it' if len(names) == 1 else 'them'}, and cannot tell whether it is better. What is left out is no trial: "
+        "unless it was tried before, the bar for an edge is lower by it."
     )
 
 

@@ -20,6 +20,7 @@ from nn_assets.features.labels import Labels
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.actions import data_hash_of
+from nn_assets.operations.asof.alarms import alarm_in_force
 from nn_assets.operations.asof.capacity import capacity_in_force
 from nn_assets.operations.asof.controls import breaker_reset_for, fill_moment, kill_switches_of, unfinished_run_before
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
@@ -182,6 +183,14 @@ class SessionView:
         return study_in_force(self._facts.stores.ledger, self._facts.strategy, self.session, self.decided_at)
 
     @cached_property
+    def under_alarm(self) -> bool:
+        """Whether a leak alarm stands: by the verdict, or for the strategy's data under whatever settings it rang."""
+        if self.study is not None and is_leak_alarm(self.study):
+            return True
+        ledger, strategy = self._facts.stores.ledger, self._facts.strategy
+        return alarm_in_force(ledger, strategy, lambda: self.bars, self.session, self.decided_at) is not None
+
+    @cached_property
     def cost_model_id(self) -> str | None:
         """Id of the cost model in force; None while the settings' own coefficients hold."""
         return costs_in_force(self._facts.stores.ledger, self._facts.strategy.name, self.decided_at).on(self.session)
@@ -197,9 +206,10 @@ class SessionView:
         ledger, strategy, decided = self._facts.stores.ledger, self._facts.strategy, self.decided_at
         filled_at = fill_moment(strategy, self.session)
         switch, before_fill = kill_switches_of(ledger, strategy, self.moment, filled_at, decided)
+        allows = self.study is not None and bool(self.study["figures"]["allows_trading"])
         return Controls(
-            verdict_allows=self.study is not None and bool(self.study["figures"]["allows_trading"]),
-            leak_alarm=strategy.trade_without_verdict and self.study is not None and is_leak_alarm(self.study),
+            verdict_allows=allows,
+            leak_alarm=(allows or strategy.trade_without_verdict) and self.under_alarm,
             kill_switch=switch,
             kill_switch_before_fill=before_fill,
             breaker_reset=breaker_reset_for(ledger, strategy, self.session, decided),

@@ -16,6 +16,7 @@ from nn_assets.market.calendar.sessions import calendar_end_warning, next_sessio
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.accounts import account_differs_now
+from nn_assets.operations.asof.alarms import alarm_in_force, alarms_just_released
 from nn_assets.operations.asof.capacity import estimates_of_capacity
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.costs import waiting_estimate
@@ -24,7 +25,6 @@ from nn_assets.operations.asof.halt_file import halt_file_found
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.studies import is_leak_alarm, late_verdict, latest_study, month_of_verdict
-from nn_assets.operations.asof.trials import alarms_just_released
 from nn_assets.operations.bar_faults import ALERT_SESSIONS, delisting_line, lacking, silent, unchecked, without_bar
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.facts import LOST_BARS, RAW_BARS, StoredFacts
@@ -81,8 +81,9 @@ def situation_of(
         Which verdict came too late for it, by :func:`~nn_assets.operations.asof.studies.late_verdict`.
     """
     session = pd.Timestamp(state["session"])
-    by_verdict = bool(controls.get("verdict_allows", False))
-    without = strategy.trade_without_verdict and not controls.get("leak_alarm", False)
+    under_alarm = bool(controls.get("leak_alarm", False))
+    by_verdict = bool(controls.get("verdict_allows", False)) and not under_alarm
+    without = strategy.trade_without_verdict and not under_alarm
     held = set(holdings.loc[holdings["quantity"] != 0.0, "symbol"])
     following = next_session(strategy.market.calendar, session).date()
     return Situation(
@@ -100,6 +101,7 @@ def situation_of(
         verdict_allows=by_verdict or without,
         late_verdict=None if without else late,
         without_verdict=without and not by_verdict,
+        under_alarm=under_alarm,
         breakers=breakers_of(state["breaker"], state["book"]),
         kill_switch=kill_switch,
         trading_state=str(trading["state"]),
@@ -143,11 +145,12 @@ def headline_now(facts: StoredFacts) -> Headline:
 
 
 def _volatility_found(facts: StoredFacts) -> str:
-    """What the newest study found of forecasts of a volatility; where it is better, what they are good for."""
+    """What the newest study found of forecasts of a volatility; of a variance, where better, what they are good for."""
     study = latest_study(facts.stores.ledger, facts.strategy)
     if study is None:
         return ""
-    return SIZES_BY_IT if str(study["verdict"]).startswith("forecasts ") else str(study["verdict"])
+    better = str(study["verdict"]).startswith("forecasts ")
+    return SIZES_BY_IT if better and study["figures"].get("judged_by") == "QLIKE" else str(study["verdict"])
 
 
 def _decided(facts: StoredFacts) -> Situation:
@@ -161,7 +164,7 @@ def _decided(facts: StoredFacts) -> Situation:
             settings=strategy.portfolio,
             kill_switch=switch,
             study_of_others=study_of_others(facts),
-            alarm_stands=_alarm_stands(ledger, strategy),
+            alarm_stands=_alarm_stands(facts),
         )
     decision, session = decisions.iloc[-1], decisions["session"].iloc[-1]
     states, trading, targets, holdings, orders = (
@@ -201,16 +204,20 @@ def _decided(facts: StoredFacts) -> Situation:
         situation,
         alarm_released=alarms_just_released(ledger, strategy.name),
         verdict_since=_verdict_without_alarm(ledger, strategy),
-        alarm_stands=_alarm_stands(ledger, strategy),
+        alarm_stands=_alarm_stands(facts),
     )
 
 
-def _alarm_stands(ledger: Ledger, strategy: Strategy) -> str:
-    """The month of the newest study of the settings in force, where it is an alarm that nobody released; else empty."""
+def _alarm_stands(facts: StoredFacts) -> str:
+    """The month of a study by which a leak alarm stands that nobody released, whatever its settings; else empty."""
+    ledger, strategy = facts.stores.ledger, facts.strategy
     newest = latest_study(ledger, strategy)
-    if newest is None or not is_leak_alarm(newest) or alarms_just_released(ledger, strategy.name):
+    if newest is not None and is_leak_alarm(newest) and not alarms_just_released(ledger, strategy.name):
+        return str(newest["month"])
+    if strategy.of_no_direction or facts.publication is None or facts.bars_lost:
         return ""
-    return str(newest["month"])
+    rung = alarm_in_force(ledger, strategy, lambda: facts.published_bars)
+    return "" if rung is None else rung.month
 
 
 def _verdict_without_alarm(ledger: Ledger, strategy: Strategy) -> str:

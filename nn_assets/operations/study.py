@@ -24,12 +24,13 @@ from nn_assets.evaluation.study import (
     unjudged,
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
-from nn_assets.evaluation.verdict import NO_MONTH_ENDED, NOT_AGAINST_THE_PRICE
+from nn_assets.evaluation.verdict import NO_MONTH_ENDED, NOT_AGAINST_THE_PRICE, is_released
 from nn_assets.evaluation.volatility_figures import WITHOUT_DIRECTION
 from nn_assets.evaluation.volatility_study import run_volatility_study
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import bars_of_session, next_session
+from nn_assets.operations.asof.alarms import released_alarms, released_figures, standing_alarms
 from nn_assets.operations.asof.capacity import capacity_in_force
 from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.costs import costs_in_force
@@ -40,7 +41,6 @@ from nn_assets.operations.asof.trials import (
     earlier_grounds,
     ground_of,
     looks_taken,
-    released_alarms,
     trials_made,
 )
 from nn_assets.operations.derived import trading_roots
@@ -53,6 +53,7 @@ from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_for
 from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.operations.replay_pace import ReplayPace
 from nn_assets.operations.study_material import material_of
+from nn_assets.session.horizon_in_session import decisions_that_count
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 from nn_assets.versions import version_of
@@ -80,10 +81,14 @@ class StudyResult:
     @property
     def unreleased_alarms(self) -> tuple[str, ...]:
         """Figures that are too good to be true, of the whole record or standing at the last look, not released."""
-        if self.terms.unjudged is not None:
+        figures, terms = self.study.figures, self.terms
+        if terms.unjudged is not None:
             return ()
-        alarms = self.study.figures.alarms
-        of_all = {alarm.name: str(alarm) for alarm in alarms if alarm.name not in self.terms.released}
+        of_all = {
+            alarm.name: str(alarm)
+            for alarm in figures.alarms
+            if not is_released(figures, alarm, terms.released, terms.released_figures)
+        }
         return tuple({**self.last.verdict.unreleased_alarms, **of_all}.values())
 
     @property
@@ -268,15 +273,20 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         for trial, figures in zip(known_trials["trial_id"], known_trials["figures"], strict=True)
         if trial not in own_trials and figures.get("sharpe_per_session") is not None
     ]
-    looks = looks_taken(ledger, ground, trial_hash(strategy))
+    trial_id = trial_hash(strategy)
+    counted, bars = decisions_that_count(strategy), bars_of_session(strategy.market.calendar)
+    looks = looks_taken(ledger, ground, trial_id)
     return Terms(
         trials=len(own_trials | set(known_trials["trial_id"])),
         trial_sharpes=sharpes,
         first_look=looks[0].month if looks else _first_look(strategy, months),
         looks=looks,
-        released=released_alarms(ledger, ground),
+        released=released_alarms(ledger, ground, trial_id),
+        released_figures=released_figures(ledger, ground, trial_id),
+        standing_alarms=standing_alarms(ledger, ground, trial_id),
         in_sample_until=in_sample_until(ledger, strategy),
-        decisions_per_day=None if strategy.decisions is None else bars_of_session(strategy.market.calendar),
+        decisions_per_day=counted,
+        counted_per_year=None if counted is None else history.sessions_per_year // bars * counted,
         unjudged=NOT_AGAINST_THE_PRICE if strategy.market.binary else None,
     )
 
@@ -367,7 +377,20 @@ def _look_row(strategy: Strategy, judged: MonthVerdict, ground: Ground, trials: 
             "smallest_effect_derivation": verdict.smallest_effect_derivation,
             "standing_alarms": verdict.unreleased_alarms,
             "released_alarms": list(verdict.released),
+            **({"rung": rung} if (rung := _whose(strategy, judged)) else {}),
         },
+    }
+
+
+def _whose(strategy: Strategy, judged: MonthVerdict) -> dict[str, dict[str, Any]]:
+    """Whose figure each alarm is that a look leaves standing, by its name: configuration, month, and how large."""
+    return {
+        alarm.name: {
+            "trial_id": alarm.trial_id or trial_hash(strategy),
+            "month": alarm.month,
+            "figure": alarm.figure,
+        }
+        for alarm in judged.standing_alarms
     }
 
 

@@ -102,6 +102,8 @@ class Situation:
         What the newest study says, where the verdict in force is a leak alarm and that study has none; else empty.
     alarm_stands : str
         The month of the newest study, where that is a leak alarm which nobody released; else empty.
+    under_alarm : bool
+        Whether a leak alarm stood at that decision, which stopped a verdict, or trading without one.
     without_verdict : bool
         Whether only the settings let positions be taken.
     breakers : tuple of Breaker
@@ -140,6 +142,7 @@ class Situation:
     verdict_of: str | None = None
     verdict_allows: bool = False
     without_verdict: bool = False
+    under_alarm: bool = False
     study_of_others: str = ""
     late_verdict: str | None = None
     alarm_released: bool = False
@@ -340,6 +343,10 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
     if situation.verdict_allows:
         if situation.late_verdict is not None:
             yield _Cause(TradingWord.TRADES, late)
+    elif situation.under_alarm and not (situation.verdict or "").startswith(_LEAK):
+        why = "flat by a leak alarm of other settings, which stops every one on these data"
+        since = "" if situation.alarm_stands else "; it stands no longer, which counts from the next session on"
+        yield _Cause(TradingWord.DOES_NOT_TRADE, f"{why}{since}")
     elif situation.late_verdict is not None:
         was = "no study gave one in time" if situation.verdict is None else f"it was {_verdict_text(situation)}"
         yield _Cause(TradingWord.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")

@@ -45,7 +45,7 @@ _PLAIN = {
     "signal found": "The network predicts better than chance, but it is not shown to pay after costs.",
     "no edge found": "Nothing here beats chance by enough to trade on.",
     "forecasts volatility better": "The network forecasts volatility better than each of the simple forecasts. It does "
-    f"not trade: {NO_DIRECTION}; {SIZES_BY_IT}.",
+    f"not trade: {NO_DIRECTION}.",
     "not shown to forecast volatility better": "The network is not shown to forecast volatility better than each of "
     f"the simple forecasts. It does not trade: {NO_DIRECTION}.",
     "cannot tell": "The record holds both chance and an edge worth having: it cannot say which.",
@@ -187,7 +187,9 @@ def _plain(page: StudyPage) -> str:
     """What the verdict means, in plain words."""
     if page.figures.volatility is not None and page.verdict.kind == "cannot tell":
         return f"The record is too short to tell. It does not trade: {NO_DIRECTION}."
-    return _PLAIN[page.verdict.kind]
+    plain = _PLAIN[page.verdict.kind]
+    of_variance = page.verdict.kind == "forecasts volatility better" and page.verdict.statistic == "QLIKE"
+    return plain.replace(f"{NO_DIRECTION}.", f"{NO_DIRECTION}; {SIZES_BY_IT}.") if of_variance else plain
 
 
 def _sections(kind: PageKind, page: StudyPage | DailyPage) -> list[Markup]:

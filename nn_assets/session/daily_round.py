@@ -102,7 +102,7 @@ class Controls:
     """What a decision takes from outside the market: the study's verdict, and what a person set."""
 
     verdict_allows: bool = False
-    leak_alarm: bool = False  # the verdict in force is one, which stops trading without a verdict too
+    leak_alarm: bool = False  # one stands, which stops trading by a verdict of other settings and without one too
     kill_switch: str = "ACTIVE"  # at the decision: for the orders to come
     kill_switch_before_fill: str | None = None  # for the orders under way and stops; None: as at the decision
     breaker_reset: BreakerReset | None = None
@@ -113,7 +113,7 @@ class Controls:
 
     def allow(self, *, without_verdict: bool) -> bool:
         """Whether positions may be taken: by the verdict, or by the settings without one; under an alarm by neither."""
-        return self.verdict_allows or (without_verdict and not self.leak_alarm)
+        return (self.verdict_allows or without_verdict) and not self.leak_alarm
 
     @property
     def switch_before_fill(self) -> str:

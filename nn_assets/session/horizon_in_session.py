@@ -1,4 +1,4 @@
-"""Whether a label can be realised at all by the end of its own session, where the book is flat overnight."""
+"""Which decisions have a label that is realised by the end of its own session, where the book is flat overnight."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import SettingsError
-from nn_assets.market.calendar.sessions import ends_of_sessions, sessions_between
+from nn_assets.market.calendar.sessions import bars_of_session, ends_of_sessions, sessions_between
 from nn_assets.settings import Strategy
 
 _DAYS_LOOKED_AT = 21
+
+
+def decisions_that_count(strategy: Strategy) -> int | None:
+    """Decisions of a usual session that a label is realised of; None where sessions are not divided.
+
+    All of them where the book may be held overnight, else those that leave the bars to the fill and the horizon.
+    """
+    if strategy.decisions is None:
+        return None
+    bars, label = bars_of_session(strategy.market.calendar), strategy.label
+    if strategy.decisions.overnight == "held":
+        return bars
+    return max(bars - label.execution_lag_sessions - label.horizon_sessions, 1)
 
 
 def horizon_fault(strategy: Strategy) -> SettingsError | None:

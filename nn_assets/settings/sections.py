@@ -70,7 +70,10 @@ LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"
 NO_DIRECTION = "a volatility has no direction"
 """Why a strategy with one of them does not trade."""
 SIZES_BY_IT = "a strategy whose label has one may size by such forecasts (portfolio.volatility: network)"
-"""What such forecasts are good for where they are better than the simple ones."""
+"""What forecasts of a variance (``log_realised_volatility``) are good for where they are better than the simple ones.
+
+Those of a threshold (``volatility_move``) size nothing: an ensemble that sizes is fitted to the variance.
+"""
 STUDIED_AND_REPLAYED_ONLY = "it decides within the session (intraday.decisions), which is studied and replayed only"
 """Why a strategy that does so does not trade."""
 LABELS_OF_VALUES = frozenset({"return_zscored", "return_zscored_relative"})

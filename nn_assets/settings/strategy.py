@@ -236,9 +236,10 @@ class Strategy(Section):
     def _a_volatility_is_studied_alone(self) -> Strategy:
         if not self.of_no_direction:
             return self
+        sizes = f"; {SIZES_BY_IT}" if self.label.kind == "log_realised_volatility" else ""
         asked = {
             "no market.live_starts: it is studied, and no session is decided by it": self.market.live_starts,
-            f"portfolio.volatility left out: it sizes positions, and there are none; {SIZES_BY_IT}": (
+            f"portfolio.volatility left out: it sizes positions, and there are none{sizes}": (
                 self.portfolio.volatility != "ewma"
             ),
             "trade_without_verdict: false, since there is nothing to trade": self.trade_without_verdict,

@@ -13,11 +13,20 @@ import pytest
 
 from nn_assets.evaluation.figure_set import Figures, LeakAlarm, StudyFigures
 from nn_assets.evaluation.figures import study_figures
+from nn_assets.evaluation.leak_alarms import StandingAlarm
 from nn_assets.evaluation.significance import MeanTest, robust_mean_test
 from nn_assets.evaluation.smallest_effect import SmallestEffect
 from nn_assets.evaluation.study import Terms, judge_figures
 from nn_assets.evaluation.track import BookTrack, StudyTrack
-from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, trial_adjusted_p_value, verdict
+from nn_assets.evaluation.verdict import (
+    NOT_A_LOOK,
+    Look,
+    Verdict,
+    look_of,
+    size_of,
+    trial_adjusted_p_value,
+    verdict,
+)
 from tests.evaluation.tracks import made_record
 
 TERMS = {"horizon_sessions": 5, "sessions_per_year": 252, "by_fold": False}
@@ -389,14 +398,58 @@ def test_an_alarm_stands_at_later_looks_until_a_person_releases_it() -> None:
     for month in judged[1:]:
         assert month.verdict.unreleased_alarms == {alarm.name: str(alarm)}
         assert f"{alarm} (since the look of 2015-11)" in month.verdict.reason
-    looks = [month.look for month in judged if month.look is not None]
+    looks, left = [month.look for month in judged if month.look is not None], judged[-1].standing_alarms
     released = {alarm.name: "released 2016-02-02 by ann: planted"}
     after = judge_figures({"2016-02": quiet}, replace(terms, looks=looks, released=released))[0].verdict
     assert (after.kind, after.unreleased_alarms) == ("edge found", {})
-    still = judge_figures({"2016-02": quiet}, replace(terms, looks=looks))[0].verdict
+    still = judge_figures({"2016-02": quiet}, replace(terms, looks=looks, standing_alarms=left))[0].verdict
     assert "(since the look of 2015-11)" in still.reason
-    other_data = [replace(look, alarms={}) for look in looks]  # as looks are read where the data are other ones
-    assert judge_figures({"2016-02": quiet}, replace(terms, looks=other_data))[0].verdict.kind == "edge found"
+    assert judge_figures({"2016-02": quiet}, replace(terms, looks=looks))[0].verdict.kind == "edge found"
+    earlier = judge_figures({"2015-10": quiet}, replace(terms, first_look="2015-10", standing_alarms=left))[0]
+    assert earlier.verdict.kind == "edge found"  # a look of a month before it rang knows nothing of it
+
+
+def test_an_alarm_on_record_stands_where_the_look_that_rang_is_the_one_judged() -> None:
+    """The same record judged without the estimator that rang: its look is not taken again, and its alarm stands."""
+    quiet = _figures(_test(0.05, 4.0, 721), deflated=0.97)
+    finding = "boosting: rank IC 0.163 is above 0.1"
+    terms = Terms(
+        trials=1,
+        first_look="2015-11",
+        looks=[look_of(quiet, "2015-11", "network")],
+        standing_alarms=[StandingAlarm("boosting rank IC", finding, "2015-11", "t", 0.163)],
+    )
+    (judged,) = judge_figures({"2015-11": quiet}, terms)
+    assert (judged.verdict.kind, judged.verdict.unreleased_alarms) == ("leak alarm", {"boosting rank IC": finding})
+    assert judged.standing_alarms == tuple(terms.standing_alarms)
+
+
+@pytest.mark.parametrize(("figure", "kind"), [(0.21, "leak alarm"), (0.19, "edge found"), (0.16, "edge found")])
+def test_a_released_figure_that_is_larger_by_more_than_its_noise_rings_again(figure: float, kind: str) -> None:
+    """Of a standard error of 0.02 the one-sided 1% lies 0.0465 above the 0.15 that was released."""
+    alarm = LeakAlarm("network", "rank IC", f"network: rank IC {figure} is above 0.1; look for a leak before belief")
+    test = MeanTest(figure, 0.02, figure / 0.02, 1e-9, 1e6, 721)
+    figures = _figures(test, deflated=0.97, alarms=(alarm,))
+    released = {alarm.name: "released 2018-01-02 at 0.150 by ann: planted"}
+    terms = Terms(trials=1, first_look="2015-11", released=released, released_figures={alarm.name: 0.15})
+    (judged,) = judge_figures({"2015-11": figures}, terms)
+    assert judged.verdict.kind == kind
+    assert len(judged.verdict.released) == 1
+    expected = (StandingAlarm(alarm.name, str(alarm), "2015-11", figure=figure),) if kind == "leak alarm" else ()
+    assert judged.standing_alarms == expected
+    of_any_size = replace(terms, released_figures={})  # as releases of before are read
+    assert judge_figures({"2015-11": figures}, of_any_size)[0].verdict.kind == "edge found"
+
+
+def test_the_noise_of_a_net_sharpe_ratio_is_that_of_independent_normal_returns() -> None:
+    """Simulated: the annual Sharpe ratios of 4,000 records of 250 sessions, of a daily one of 0.3."""
+    draws = np.random.default_rng(3).normal(0.003, 0.01, (4000, 250))
+    ratios = draws.mean(axis=1) / draws.std(axis=1, ddof=1) * math.sqrt(252)
+    of_book = Figures("linear", sharpe_net=0.3 * math.sqrt(252), return_sessions=250)
+    figures = replace(_figures(_test(0.05, 4.0)), total={"linear": of_book})
+    value, error, _ = size_of(figures, LeakAlarm("linear", "net Sharpe", ""))
+    assert value == pytest.approx(ratios.mean(), rel=0.01)
+    assert error == pytest.approx(ratios.std(), rel=0.04)
 
 
 @pytest.mark.parametrize("seed", [89, 136])
@@ -475,3 +528,12 @@ def test_within_the_session_the_reason_counts_decisions() -> None:
     assert replace(per_decision, decisions_per_day=None, reason=per_session.reason) == per_session
     judged = judge_figures({"2024-02": figures}, Terms(trials=1, first_look="2024-02", decisions_per_day=288))
     assert judged[0].verdict.decisions_per_day == 288
+
+
+def test_looks_after_the_plan_go_by_the_decisions_that_count() -> None:
+    """A flat book's labels end within the session, so that fewer decisions count than annualise a figure."""
+    figures = _figures(_test(0.01, 1.0, sessions=2000))
+    looks = [Look("2024-01", 300, 0.01, 0.01, 1e6), Look("2029-01", 1900, 0.01, 0.01, 1e6)]
+    few, of_all = (verdict(figures, looks, "2029-02", counted_per_year=count) for count in (115, None))
+    assert few.allowed_p_value == verdict(replace(figures, sessions_per_year=115), looks, "2029-02").allowed_p_value
+    assert few.allowed_p_value != of_all.allowed_p_value

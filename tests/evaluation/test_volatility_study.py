@@ -22,7 +22,7 @@ from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel
-from nn_assets.reports.page import study_page
+from nn_assets.reports.page import _plain, study_page
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import Strategy
 from nn_assets.signals.volatility import exceedance_probability
@@ -261,6 +261,12 @@ def test_the_page_says_it_first_and_has_no_figure_of_direction(studied) -> None:
     assert "Forecasts volatility better than the EWMA and HAR: QLIKE" in page
     sizes = "a strategy whose label has one may size by such forecasts (portfolio.volatility: network)"
     assert f"It does not trade: a volatility has no direction; {sizes}." in page
+    threshold = replace(figures, volatility=replace(figures.volatility, statistic="Brier score"))
+    of_threshold = volatility_verdict(threshold, month="2016-06", estimator="network")
+    assert of_threshold.kind == "forecasts volatility better"
+    assert "may size" not in of_threshold.reason  # what sizes is an ensemble of the variance
+    plain = _plain(made_study_page(verdict=of_threshold, figures=threshold, plots=(), left_out=()))
+    assert plain.endswith("It does not trade: a volatility has no direction.")
     of_none = volatility_verdict(figures, month="2016-06", estimator="boosting")
     assert sizes not in study_page(made_study_page(verdict=of_none, figures=figures, plots=(), left_out=()))
     assert "Losses, out of sample" in page
@@ -272,7 +278,7 @@ REFUSED = {
     "live_starts": ({"market": {"history_starts": "2014-01-02", "live_starts": "2017-01-03"}}, "no market.live_starts"),
     "sizes": (
         {"portfolio": {"volatility": "har"}},
-        "portfolio.volatility left out: it sizes positions, and there are none; a strategy whose label has one",
+        "portfolio.volatility left out: it sizes positions, and there are none",
     ),
     "without_verdict": ({"trade_without_verdict": True}, "trade_without_verdict: false"),
     "momentum": (

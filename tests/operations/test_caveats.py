@@ -38,6 +38,9 @@ def test_a_simple_estimator_that_is_left_out_is_named_by_every_report(
     assert said.startswith(
         f"learning.baselines leaves out {named}: a study does not judge the network beside {pronoun}, and cannot tell"
     )
+    assert said.endswith(
+        "What is left out is no trial: unless it was tried before, the bar for an edge is lower by it."
+    )
     assert caveats_of(strategy).count(said) == 1
 
 

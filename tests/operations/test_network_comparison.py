@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -18,13 +19,13 @@ from nn_assets.learning import model
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations import network_comparison
+from nn_assets.operations import compared_books, network_comparison
 from nn_assets.operations import study as studies
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.compared_books import books_of
-from nn_assets.operations.history import open_history
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.preparation import due_folds, fold_data
 from nn_assets.operations.network_comparison import (
     SIMPLE,
@@ -194,6 +195,58 @@ def test_a_contestants_book_is_the_one_that_a_study_of_the_same_forecasts_replay
         assert books[name].sharpe_net == pytest.approx(played[name].sharpe_net, rel=1e-6), name
         assert books[name].sharpe_gross == pytest.approx(played[name].sharpe_gross, rel=1e-6), name
         assert books[name].of_members == ()
+
+
+def _seen_until(of: Strategy, day: str) -> Strategy:
+    """The strategy with hyper-parameters that are one choice over all folds until a day."""
+    chosen = {"prior": "chosen_over_all_folds", "knows_until": pd.Timestamp(day).date()}
+    return of.model_copy(update={"learning": of.learning.model_copy(update=chosen)})
+
+
+@pytest.mark.full
+def test_books_count_the_sessions_that_a_study_counts_where_a_choice_has_seen_some(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, counted = _seen_until(strategy(), "2016-07-15"), []
+    monkeypatch.setattr(
+        compared_books,
+        "run_study",
+        lambda *args, **named: counted.append(run_study(*args, **named)) or counted[-1],
+    )
+    with open_history(strategy()) as history:
+        material = studies._material(history, LAST_MONTH)
+        forecasts = {"linear": material.forecasts["linear"].probability[None]}
+        chosen = History.of(history.stores, seen)
+        books = books_of(
+            chosen,
+            months_between(FIRST_MONTH, LAST_MONTH),
+            forecasts,
+            {"linear": ("linear", material.model_by_row)},
+            lambda _: None,
+            alone=False,
+        )
+    (study,) = counted
+    figures = study.figures.total["network"]
+    after = np.asarray(study.track.sessions > pd.Timestamp("2016-07-15"))
+    assert figures.return_sessions == np.isfinite(study.track.tracks["network"].net[after]).sum() > 20
+    assert books["linear"].sharpe_net == figures.sharpe_net
+
+
+def test_a_book_is_measured_by_the_terms_of_a_study_on_what_a_choice_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    axis, asked = sessions_between("XNYS", "2016-01-04", "2016-01-29"), []
+    figures = SimpleNamespace(total={"network": SimpleNamespace(return_sessions=0)})
+    monkeypatch.setattr(
+        compared_books, "run_study", lambda *args, **_: asked.append(args[3]) or SimpleNamespace(figures=figures)
+    )
+    monkeypatch.setattr(compared_books, "calibrate_forecasts", lambda _, record, __: record)
+    monkeypatch.setattr(compared_books, "material_of", lambda *_, **__: None)
+    history = SimpleNamespace(axis=axis, symbols=("A",), sessions_per_year=252, stores=SimpleNamespace(ledger=None))
+    plain = find_strategy("planted_edge").strategy
+    for of, until in ((plain, None), (_seen_until(plain, "2016-01-15"), pd.Timestamp("2016-01-15"))):
+        history.strategy = of
+        members = np.full((2, len(axis), 1), 0.5)
+        compared_books._figures(history, ["2016-01"], "mlp", [None] * len(axis), members, None)  # type: ignore[arg-type]
+        assert asked.pop() == Terms(trials=1, in_sample_until=until)
 
 
 def test_a_label_without_direction_has_no_book_and_says_so() -> None:

@@ -14,6 +14,7 @@ import pytest
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import LedgerError
 from nn_assets.evaluation.replay import Replay, replay
+from nn_assets.operations.asof.alarms import LEAK_RELEASE
 from nn_assets.operations.asof.controls import (
     breaker_reset_for,
     fill_moment,
@@ -23,6 +24,7 @@ from nn_assets.operations.asof.controls import (
 )
 from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.asof.studies import late_verdict
+from nn_assets.operations.asof.trials import ground_of
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.records import _control_details, recorded_context
 from nn_assets.operations.history import open_history
@@ -225,6 +227,82 @@ def test_a_leak_alarm_in_force_stops_a_strategy_that_trades_without_a_verdict(
     )
     controls = SessionView(facts, TUESDAY, 0, None).controls  # type: ignore[arg-type]
     assert controls.allow(without_verdict=True) is allowed
+
+
+NO_NUMBERS = dict.fromkeys(
+    ("estimate", "standard_error", "degrees", "adjusted_p_value", "allowed_p_value", "interval_low", "interval_high"),
+    0.1,
+)
+
+
+def put_alarm(ledger: Ledger, clock: Clock, moment: str, closes: pd.DataFrame) -> None:
+    """Put a look of October on record that left an alarm of another configuration standing."""
+    clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
+    left = {"network rank IC": "network: rank IC 0.3 is above 0.1"}
+    look = {
+        **NO_NUMBERS,
+        "trial_id": "another",
+        "data_hash": "d",
+        "month": "2026-10",
+        "study_id": moment,
+        "verdict": "leak alarm",
+        "look": 1,
+        "sessions": 900,
+        "trials": 1,
+        "smallest_effect": 0.02,
+        "allows_trading": False,
+        "details": {
+            "standing_alarms": left,
+            "rung": {"network rank IC": {"trial_id": "another", "month": "2026-10", "figure": 0.3}},
+        },
+    }
+    ledger.append("data_fingerprints", [ground_of("running", "d", closes).to_row()], run_id="test", strategy="running")
+    ledger.append("looks", [look], run_id="test", strategy="running")
+
+
+def release_alarm(ledger: Ledger, clock: Clock, moment: str) -> None:
+    clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
+    said = {"alarm": "network rank IC", "trial_id": "another", "figure": 0.3, "finding": "-"}
+    control = {
+        "control_id": "r",
+        "kind": LEAK_RELEASE,
+        "state": "RELEASED",
+        "who": "ann",
+        "reason": "planted",
+        "details": {"data_hash": "d", "alarms": ["network rank IC"], "figures": [said]},
+    }
+    ledger.append("controls", [control], run_id="test", strategy="running")
+
+
+@pytest.mark.parametrize("verdict", [None, "edge found"])
+def test_an_alarm_of_other_settings_stops_sessions_after_its_month_on_its_data_until_it_is_released(
+    ledger: Ledger, clock: Clock, verdict: str | None
+) -> None:
+    """Of a strategy that trades without a verdict, and of one whose own verdict lets it trade."""
+    strategy = running_strategy().model_copy(update={"trade_without_verdict": verdict is None})
+    days = pd.bdate_range("2026-01-02", TUESDAY)
+    closes = pd.DataFrame({"symbol": "A", "session": days, "close": np.arange(20.0, 20.0 + len(days))})
+    if verdict is not None:
+        put_study(ledger, clock, strategy, "2026-11-01 11:00", verdict)
+    facts = SimpleNamespace(
+        stores=SimpleNamespace(ledger=ledger),
+        strategy=strategy,
+        decided_at=lambda _: None,
+        decision_moments=pd.Series([], dtype="datetime64[ns, UTC]", index=pd.DatetimeIndex([])),
+    )
+
+    def trades(session: pd.Timestamp, known: pd.DataFrame = closes) -> bool:
+        view = SessionView(facts, session, 0, SimpleNamespace(bars=known))  # type: ignore[arg-type]
+        return view.controls.allow(without_verdict=strategy.trade_without_verdict)
+
+    assert trades(MONDAY)
+    put_alarm(ledger, clock, "2026-11-22 12:00", closes)
+    assert not trades(MONDAY)
+    assert trades(FRIDAY)  # decided before it rang
+    assert trades(MONDAY, closes.assign(close=closes["close"] * 1.1))  # other data
+    release_alarm(ledger, clock, "2026-11-24 12:00")
+    assert not trades(MONDAY)  # what is released later changes nothing of it
+    assert trades(TUESDAY)
 
 
 def test_missed_sessions_are_caught_up_on_a_verdict_that_was_there(ledger: Ledger, clock: Clock) -> None:

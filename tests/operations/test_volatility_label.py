@@ -64,10 +64,10 @@ def write_constant(home: Path) -> None:
 
 
 def _goes_on_with(result: StudyResult) -> str:
-    """What the first line goes on with: advice where the forecasts are better, else what was found."""
+    """What the first line goes on with: advice where forecasts of the variance are better, else what was found."""
     verdict = result.last.verdict
     sizes = "a strategy whose label has one may size by such forecasts (portfolio.volatility: network)"
-    return sizes if verdict.kind == "forecasts volatility better" else verdict.phrase
+    return sizes if verdict.kind == "forecasts volatility better" and verdict.statistic == "QLIKE" else verdict.phrase
 
 
 def _studied(home: Path, kind: str) -> tuple[StudyResult, str]:

@@ -25,6 +25,7 @@ from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.pages import caveats_of
 from nn_assets.operations.study import StudyResult, study_identity
 from nn_assets.session.daily_round import SENT_LATE
+from nn_assets.session.horizon_in_session import decisions_that_count
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import parse_strategy
 from tests.cli.conftest import call
@@ -86,9 +87,21 @@ def test_every_bar_is_decided_and_fills_at_the_next_close(studied: StudyResult) 
     assert fills > 20
 
 
-def test_a_verdict_knows_how_many_decisions_a_day_has(studied: StudyResult) -> None:
-    """Also where no month has ended, as the page of such a record is worded by it."""
-    assert studied.last.verdict.decisions_per_day == 24
+def test_a_verdict_knows_how_many_decisions_a_day_count(studied: StudyResult, here: Strategy) -> None:
+    """Also where no month has ended, as the page of such a record is worded by it.
+
+    Of 24 hours of a flat book, those that leave one to the fill and three to the horizon: as many as are counted.
+    """
+    track = studied.study.track
+    counted = np.isfinite(track.forecasts["network"]).any(axis=1) & np.isfinite(track.targets).any(axis=1)
+    days = track.sessions[counted].normalize()
+    assert days.value_counts().mode().tolist() == [studied.last.verdict.decisions_per_day] == [20]
+    assert studied.terms.counted_per_year == 365 * 20
+    assert here.decisions is not None
+    for overnight, counts in (("held", 24), ("flat", 20)):
+        decisions = here.decisions.model_copy(update={"overnight": overnight})
+        intraday_settings = here.intraday.model_copy(update={"decisions": decisions})
+        assert decisions_that_count(here.model_copy(update={"intraday": intraday_settings})) == counts
 
 
 def test_a_flat_book_holds_nothing_through_a_sessions_end(studied: StudyResult) -> None:

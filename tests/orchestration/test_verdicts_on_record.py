@@ -17,7 +17,8 @@ from nn_assets.estimators import USUAL
 from nn_assets.evaluation import figures
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.operations.asof.trials import ground_of, looks_taken, released_alarms, trials_made
+from nn_assets.operations.asof.alarms import released_alarms
+from nn_assets.operations.asof.trials import ground_of, looks_taken, trials_made
 from nn_assets.operations.history import open_history
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes

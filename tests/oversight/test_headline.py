@@ -61,6 +61,20 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
             'control release-alarm --strategy mine --reason "...".'
         ),
     ),
+    "an alarm of other settings": (
+        {"verdict": "edge found", "verdict_allows": False, "under_alarm": True, "alarm_stands": "2017-12"},
+        (
+            "mine DOES NOT TRADE: flat by a leak alarm of other settings, which stops every one on these data; a leak "
+            "alarm stands by the study of 2017-12: nothing trades after that month. A person is needed: look for"
+        ),
+    ),
+    "an alarm of other settings, released since": (
+        {"verdict": None, "verdict_allows": False, "under_alarm": True},
+        (
+            "mine DOES NOT TRADE: flat by a leak alarm of other settings, which stops every one on these data; it "
+            "stands no longer, which counts from the next session on"
+        ),
+    ),
     "an alarm before the first session": (
         {"session": None, "alarm_stands": "2017-12"},
         (

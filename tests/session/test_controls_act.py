@@ -60,6 +60,8 @@ def test_under_a_leak_alarm_nothing_is_held_without_a_verdict_either() -> None:
     under = played(Controls(verdict_allows=False, leak_alarm=True), strategy=defiant)
     assert not under.decision.target_quantity.any()
     assert len(under.orders) == 0
+    by_verdict = played(Controls(verdict_allows=True, leak_alarm=True))  # an alarm of other settings
+    assert not by_verdict.decision.target_quantity.any()
 
 
 def test_a_refresh_asked_for_halves_the_size_until_another_model_decides() -> None:

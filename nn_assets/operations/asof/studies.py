@@ -54,11 +54,18 @@ def study_in_force(
     decided_at : UTC moment, optional
         When the session was put on record; None while it is undecided.
     """
-    until = decided_at
-    if has_clock(strategy.market, now_utc()):
-        due = as_of_session(strategy.market, session)
-        until = due if decided_at is None else min(due, decided_at)
+    until = verdicts_until(strategy, session, decided_at)
     return latest_study(ledger, strategy, session.strftime("%Y-%m"), until)
+
+
+def verdicts_until(
+    strategy: Strategy, session: pd.Timestamp, decided_at: pd.Timestamp | None = None
+) -> pd.Timestamp | None:
+    """By which UTC moment a study must have been on record to decide a session; None: whatever is on record now."""
+    if not has_clock(strategy.market, now_utc()):
+        return decided_at
+    due = as_of_session(strategy.market, session)
+    return due if decided_at is None else min(due, decided_at)
 
 
 def month_of_verdict(

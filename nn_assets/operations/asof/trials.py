@@ -1,4 +1,4 @@
-"""What was tried and seen on a strategy's data before, under whatever name: trials, looks and released alarms.
+"""What was tried and seen on a strategy's data before, under whatever name: trials and looks.
 
 Data are what their fingerprint says. Rows of version 0.1 have none: those whose bars are still in the lake are given
 one by the next study of any strategy; the others count for the strategy that wrote them, and for data of the same hash.
@@ -22,10 +22,9 @@ from nn_assets.store.ledger.ledger import Ledger
 if TYPE_CHECKING:
     from nn_assets.evaluation.verdict import Look
 
-LEAK_RELEASE = "leak_alarm_release"
 OTHER_BARS = "same data hash, fingerprint taken again over the bars now visible"
 """Why a fingerprint may say something else."""
-_STILL_THERE = 0.99  # of the symbol-sessions that an alarm was released on, with equal closes, or the release is void
+_STILL_THERE = 0.99  # of the symbol-sessions that an alarm rang or was released on, with equal closes, or it is void
 _SEEN_BEFORE = 0.5  # more than this share of the symbol-sessions by now must be among them: else they are other data
 _FINGERPRINTS = "data_fingerprints"
 
@@ -69,7 +68,7 @@ def ground_of(strategy: str, data_hash: str, bars: DailyBars) -> Ground:
 
 def _of_shared_data(ledger: Ledger, ground: Ground, rows: TrialRows) -> TrialRows:
     """Those of some rows whose data share with the ground, by their ``strategy`` and ``data_hash``."""
-    fingerprints = _fingerprints(ledger, set(rows["data_hash"]))
+    fingerprints = fingerprints_on_record(ledger, set(rows["data_hash"]))
     sharing = {data_hash for data_hash, candidate in fingerprints.items() if share_data(candidate, ground.fingerprint)}
     sharing.add(ground.data_hash)
     unknown = ~rows["data_hash"].isin(list(fingerprints))
@@ -77,7 +76,8 @@ def _of_shared_data(ledger: Ledger, ground: Ground, rows: TrialRows) -> TrialRow
     return rows[kept].sort_values("sequence")
 
 
-def _fingerprints(ledger: Ledger, wanted: set[str]) -> dict[str, Fingerprint]:
+def fingerprints_on_record(ledger: Ledger, wanted: set[str]) -> dict[str, Fingerprint]:
+    """What data of some hashes are, by hash; of those alone that have a fingerprint."""
     rows = ledger.read(_FINGERPRINTS)
     rows = rows[rows["data_hash"].isin(list(wanted))].drop_duplicates("data_hash")
     return {
@@ -121,17 +121,12 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
     """The looks on record of a configuration on the ground's data, ascending.
 
     Rows of one month that saw the same are one look, and the newest says whether it allowed trading (an alarm may have
-    been released since); rows of one month that saw different records are as many looks. Leak alarms of a look come
-    with it while the ground has the same data, as :func:`released_alarms` tells them.
+    been released since); rows of one month that saw different records are as many looks.
     """
     from nn_assets.evaluation.verdict import Look  # its tests import scipy, which `status` can do without
 
     rows = ledger.read("looks", where={"trial_id": trial_id}, every_version=True, bookkeeping=True)
     rows, taken = _of_shared_data(ledger, ground, rows), list[Look]()
-    same = {
-        data_hash: _same_data(fingerprint, ground.fingerprint)
-        for data_hash, fingerprint in _fingerprints(ledger, set(rows["data_hash"])).items()
-    } | {ground.data_hash: True}
     for row in named_rows(rows):
         look = Look(
             month=str(row.month),
@@ -140,7 +135,6 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
             standard_error=_number(row.standard_error),
             degrees=_number(row.degrees),
             allows_trading=bool(row.allows_trading),
-            alarms=row.details.get("standing_alarms", {}) if same.get(str(row.data_hash), False) else {},
         )
         index = next((number for number, earlier in enumerate(taken) if earlier.sees_as(look)), len(taken))
         taken[index : index + 1] = [look]
@@ -151,46 +145,16 @@ def _number(value: float) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def unreleased_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]] | None:
-    """Data hash and leak alarms, by name, of the strategy's newest look; None where it was stopped by none."""
-    newest = ledger.last_appended("looks", strategy=strategy)
-    if newest is None or not newest["details"]["standing_alarms"]:
-        return None
-    return str(newest["data_hash"]), dict(newest["details"]["standing_alarms"])
+def same_data(then: Fingerprint, now: Fingerprint) -> bool:
+    """Whether data are those of then still, by which alarms and their releases go.
 
-
-def alarms_just_released(ledger: Ledger, strategy: str) -> bool:
-    """Whether the leak alarms of the strategy's newest look were released since, on its data."""
-    open_alarms = unreleased_alarms(ledger, strategy)
-    if open_alarms is None:
-        return False
-    data_hash, alarms = open_alarms
-    rows = ledger.read("controls", strategy, where={"kind": LEAK_RELEASE})
-    return any(
-        details["data_hash"] == data_hash and alarms.keys() <= set(details["alarms"]) for details in rows["details"]
-    )
-
-
-def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
-    """By the name of a leak alarm, who released it, when and why; void where the data are other ones by now.
-
-    They are the same while the closes that it was released on are still there (99% of the symbol-sessions) and make
-    up most of what is there now (more than half): sessions that are added keep a release until they outnumber those
-    it was given for, other symbols in such number void it.
+    They are the same while the closes of then are still there (99% of the symbol-sessions) and make up most of what is
+    there now (more than half): sessions that are added keep them so until they outnumber those of then, other symbols
+    in such number do not.
     """
-    rows = ledger.read("controls", ground.strategy, where={"kind": LEAK_RELEASE}, bookkeeping=True)
-    if rows.empty:
-        return {}
-    fingerprints = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
-    by_alarm: dict[str, str] = {}
-    for row in named_rows(rows.sort_values("sequence")):
-        released = fingerprints.get(str(row.details["data_hash"]))
-        if released is None or not _same_data(released, ground.fingerprint):
-            continue
-        release = f"released {row.recorded_at:%Y-%m-%d} by {row.who}: {row.reason}"
-        by_alarm |= dict.fromkeys(row.details["alarms"], release)
-    return by_alarm
+    return contained(then, now).share >= _STILL_THERE and contained(now, then).share > _SEEN_BEFORE
 
 
-def _same_data(released: Fingerprint, now: Fingerprint) -> bool:
-    return contained(released, now).share >= _STILL_THERE and contained(now, released).share > _SEEN_BEFORE
+def stands_on(then: Fingerprint, now: Fingerprint) -> bool:
+    """Whether what was said of data of then is said of others too: of the same, and of a part of them (99%)."""
+    return same_data(then, now) or contained(now, then).share >= _STILL_THERE

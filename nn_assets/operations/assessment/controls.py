@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.operations.asof.alarms import LEAK_RELEASE
 from nn_assets.operations.asof.capacity import CAPACITY
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
 from nn_assets.operations.asof.halts import HALTED, KIND
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS, REFRESH_REFUSED, REFRESH_TAKEN
-from nn_assets.operations.asof.trials import LEAK_RELEASE
 from nn_assets.operations.assessment.records import Assessed, Event, Records
 from nn_assets.portfolio.breakers import BREAKERS, KillSwitch, named_kinds
 from nn_assets.portfolio.near_capacity import near_capacity_text
