@@ -79,6 +79,7 @@ def test_the_tables_are_those_promised() -> None:
         "bar_details",
         "intraday_details",
         "novelty",
+        *("account_orders", "order_events", "account_fills", "reconciliations"),
     }  # in tests/operations, by what each is about
     assert {*CONTRACT, "notices"} | BESIDE_BARS | elsewhere == set(TABLES)
 

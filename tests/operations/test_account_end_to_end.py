@@ -24,6 +24,7 @@ from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
+from nn_assets.operations.exported_tables import read_of_ledger
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.situation import headline_now
 from nn_assets.session.filling import _liquidity
@@ -157,7 +158,8 @@ def test_twenty_sessions_at_a_venue_that_fills_as_paper_are_papers_to_the_cent_s
 ) -> None:
     played(at_venue, on_paper(trained_home, tmp_path), SESSIONS[:20])
     with open_history(strategy_of()) as history:
-        shares = [s for a in history.stores.ledger.read("account_fills", "account.tiny")["allotment"] for s in a]
+        exported = read_of_ledger(history.stores.ledger, NAME, "account_fills", None, None, None)
+        shares = [s for a in exported["allotment"] for s in a]
     assert any(share["is_stop"] for share in shares)
 
 
