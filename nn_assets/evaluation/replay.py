@@ -217,8 +217,8 @@ class BuyAndHold:
     It pays what its purchase costs, spread, commission and impact by the cost model; it holds no cash and
     borrows none, so no interest is due. What is held as a perpetual pays its funding out of the position. A
     symbol without a bar that day, without a volume or volatility to price its purchase by, or not among its
-    candidates, is left out; a missing bar later keeps the last price. Each session's return is that of the
-    prices known at it. Scenes are given in order of time, and none is kept.
+    candidates, is left out; a missing bar later keeps the last price. What a delisting or a settlement pays is kept in
+    cash. Each session's return is that of the prices known at it. Scenes are given in order of time, and none is kept.
 
     Parameters
     ----------
@@ -226,12 +226,10 @@ class BuyAndHold:
         What is bought for; its impact depends on it.
     costs : CostModel
         In force on the first session.
-    settles : bool
-        Whether what it buys are binary contracts, yes alone: each ends at its settlement, which is kept in cash.
     """
 
-    def __init__(self, capital_usd: float, costs: CostModel, *, settles: bool = False) -> None:
-        self._capital_usd, self._costs, self._settles = capital_usd, costs, settles
+    def __init__(self, capital_usd: float, costs: CostModel) -> None:
+        self._capital_usd, self._costs = capital_usd, costs
         self._entry_cost = 0.0
         self._returns: dict[int, float] = {}
         self._start = self._last = -1
@@ -241,8 +239,8 @@ class BuyAndHold:
         """Hold what was bought over the sessions of a scene."""
         close, last = scene.market.panel.total_return().close, scene.rows[-1]
         actions = scene.market.panel.adjustment
-        if self._settles and actions is not None:
-            close = np.where(np.isfinite(actions.delisting), actions.delisting, close)
+        if actions is not None:
+            close = np.where(np.isfinite(actions.delisting), actions.delisting * actions.growth, close)
         if self._start < 0:
             self._buy(close, scene)
         prices = pd.DataFrame(close[self._start : last + 1]).ffill().to_numpy()[self._last - self._start :]

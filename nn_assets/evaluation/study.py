@@ -173,8 +173,7 @@ def run_study(
     """
     rows, played = material.rows, estimators_of(strategy.learning.baselines) if played is None else played
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in played}
-    capital_usd, settles = strategy.portfolio.initial_capital_usd, strategy.market.binary
-    yardstick = BuyAndHold(capital_usd, material.costs(rows[0]), settles=settles)
+    yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
     training_share = np.full(len(material.sessions), np.nan)

@@ -160,6 +160,27 @@ def test_buying_and_holding_earns_total_return(of: World) -> None:
     )
 
 
+def test_buying_and_holding_takes_what_a_delisting_pays_and_keeps_it(of: World) -> None:
+    quoted, gone, share = quoted_raw(of.panel, SPLITS, DIVIDENDS), 180, 0.2
+    bars = pd.concat(
+        [
+            pd.DataFrame(
+                {"symbol": symbol, "session": quoted.sessions, **{n: getattr(quoted, n)[:, index] for n in FIELDS}}
+            )
+            for index, symbol in enumerate(SYMBOLS)
+        ]
+    )
+    paid = share * float(quoted.close[gone - 1, 0])
+    delisted = pd.DataFrame({"symbol": ["AAA"], "ex_session": [quoted.sessions[gone]]})
+    actions = pd.concat([actions_of(quoted.sessions, SPLITS, DIVIDENDS), delisted.assign(kind="delisting", value=paid)])
+    panel = panel_from_bars(bars, quoted.sessions, SYMBOLS, actions)
+    held = yardstick_of([of.scene(range(FIRST, LAST), market_view(panel, of.strategy.portfolio))]).gross
+    close = of.panel.close[FIRST:LAST] / of.panel.close[FIRST]  # the same market without actions: total returns
+    close[gone - FIRST :, 0] = share * close[gone - 1 - FIRST, 0]
+    wealth = close.mean(axis=1)
+    np.testing.assert_allclose(held[FIRST + 1 : LAST], wealth[1:] / wealth[:-1] - 1.0, atol=1e-12)
+
+
 @pytest.mark.full
 def test_without_actions_nothing_changes_by_a_bit(of: World, plain: Replay) -> None:
     one_elsewhere = quoted_raw(of.panel, {(1, "AAA"): 1.0}, {})  # a table of actions that says nothing

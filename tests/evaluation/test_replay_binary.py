@@ -83,7 +83,7 @@ def test_the_yardstick_keeps_what_its_contracts_paid(market: EventMarket) -> Non
     strategy, first = event_strategy(), LIFE - 1
     view = market_view(market.panel, strategy.portfolio)
     scene = Scene(range(first, 2 * LIFE), view, market.labels(strategy), market.forecasts(market.probability))
-    yardstick = BuyAndHold(1e6, cost_model_from(strategy.costs), settles=True)
+    yardstick = BuyAndHold(1e6, cost_model_from(strategy.costs))
     yardstick.hold(scene)
     bought = np.flatnonzero(np.isfinite(market.panel.close[first]) & np.isfinite(view.cost_volatility[first]))
     paid = market.outcome[bought] / market.panel.close[first, bought]
