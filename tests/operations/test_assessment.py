@@ -66,7 +66,27 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         act(ledger, "kill_switch", "ACTIVE", "ann", "the vendor is back")
         forced = {"verdict_allows": False}
         play(ledger, DAYS[4], settings="two", denied=2, details=forced)
+        act(ledger, "cost_model", "APPROVED", "cid", "the new clearer", approves="abc")
+        compare_account(ledger)
     return file
+
+
+def compare_account(ledger: Ledger) -> None:
+    """An account that held more than its books, until a person took its word; an order taken back, a fill held back."""
+    apart = [{"kind": "position", "symbol": "S00", "books": 0.0, "venue": 300.0}]
+    common = {"session": DAYS[4], "details": {}}
+    word = {"who": "ann", "reason": "bought by hand", "differences": apart, **common}
+    rows = [
+        {"reconciliation_id": "a", "state": "differs", **word, "who": None, "reason": None},
+        {"reconciliation_id": "b", "state": "accepted", **word},
+    ]
+    ledger.append("reconciliations", rows, run_id="r", strategy=f"account.{NAME}")
+    order = {"client_order_id": "o", **common}
+    events = [
+        {"event_id": "1", "event": "sending", "reason": None, **order},
+        {"event_id": "2", "event": "withdrawn", "reason": "halted", **order},
+    ]
+    ledger.append("order_events", events, run_id="r", strategy=f"account.{NAME}")
 
 
 @pytest.fixture
@@ -108,6 +128,13 @@ def test_what_fired_what_it_did_and_who_overrode_it_and_why(recorded: Ledger) ->
     assert forced.what.startswith(f"1 sessions, {DAYS[4]} to {DAYS[4]}, decided without a verdict")
     (changed,) = of(made, "settings").fired
     assert "portfolio.gross_limit 1.0 then, 0.5 now" in changed.what
+    (approved,) = of(made, "cost change").overridden
+    assert (approved.who, approved.why) == ("cid", "the new clearer")
+    account = of(made, "account against books")
+    assert "S00: the books hold 0, the venue 300" in account.fired[0].what
+    assert [(event.who, event.why) for event in account.overridden] == [("ann", "bought by hand")]
+    (back,) = of(made, "controls of what is sent").fired
+    assert back.what == "order o taken back unsent: halted"
     never = set(made.untested)
     assert never >= {f"breaker {kind}" for kind in BREAKERS if kind != "weekly_loss"}
     assert never >= {f"pre-trade gate, {code}" for code in GATE_CODES if code != "price_collar"}

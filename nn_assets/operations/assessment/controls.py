@@ -7,9 +7,20 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.execution.venues import ledger_name
+from nn_assets.operations.asof.accounts import (
+    ACCEPTED,
+    DIFFERS,
+    EVENTS,
+    FILLS,
+    HELD_BACK,
+    RECONCILIATIONS,
+    difference_text,
+)
 from nn_assets.operations.asof.alarms import LEAK_RELEASE
 from nn_assets.operations.asof.capacity import CAPACITY
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
+from nn_assets.operations.asof.costs import COSTS_APPROVED
 from nn_assets.operations.asof.halts import HALTED, KIND
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS, REFRESH_REFUSED, REFRESH_TAKEN
 from nn_assets.operations.assessment.records import Assessed, Event, Records
@@ -29,6 +40,9 @@ GATE_CODES = {
     "value": "denied, above the largest order allowed",
     "duplicate": "denied, since one like it was sent",
     "reducing_only": "denied, since it would open or enlarge",
+    "stale": "denied, since the symbol has had no fresh bar for too long",
+    "uncounted": "denied, since something sent of the symbol is neither filled nor ended",
+    "sent_value": "denied, since more was sent for the session than may be",
     "exposure": "denied, since gross or net would exceed their limits",
     "rate": "denied, above the most orders of a session",
     "unexplained_factor": "denied, since how many shares are held is not known",
@@ -216,8 +230,50 @@ def _costs(records: Records) -> Iterator[Assessed]:
         for row in rows
         if row["figures"].get("status") == "awaiting_approval"
     ]
+    approved = [
+        _event(row, f"approved: {row['details'].get('approves', '')}", by_person=True)
+        for row in records.controls
+        if row["kind"] == COSTS_APPROVED
+    ]
     purpose = "no great change of costs takes force unseen"
-    yield Assessed("cost change", purpose, tuple(waiting), looks=len(rows))
+    yield Assessed("cost change", purpose, tuple(waiting), tuple(approved), looks=len(rows))
+
+
+def _accounts(records: Records) -> Iterator[Assessed]:
+    """What held an account against its books, and orders back; nothing where no account at a venue was used."""
+    sections = [settings.get("execution", {}) for settings in records.settings.values()]
+    accounts = sorted({ledger_name(str(section.get("account") or records.strategy)) for section in sections})
+    compared = [row for account in accounts for row in records.acts(RECONCILIATIONS, account)]
+    if not compared:  # before each of its rounds an account is held against its books
+        return
+    apart = [
+        _event(row, f"positions could only shrink: {difference_text(row['differences'])}")
+        for row in compared
+        if row["state"] == DIFFERS
+    ]
+    taken = [
+        _event(row, f"the venue's word was taken: {difference_text(row['differences'])}", by_person=True)
+        for row in compared
+        if row["state"] == ACCEPTED
+    ]
+    yield Assessed(
+        "account against books", "no risk is taken on holdings in doubt", tuple(apart), tuple(taken), len(compared)
+    )
+    events = [row for account in accounts for row in records.acts(EVENTS, account)]
+    back = [
+        _event(row, f"order {row['client_order_id']} taken back unsent: {row['reason']}")
+        for row in events
+        if row["event"] == "withdrawn"
+    ]
+    sent = sum(row["event"] == "sending" for row in events)
+    yield Assessed("controls of what is sent", "what leaves obeys the controls of then", tuple(back), looks=sent)
+    fills = [row for account in accounts for row in records.acts(FILLS, account)]
+    odd = [
+        _event(row, f"fill {row['fill_id']} of {row['symbol']} held back: {row['reason']}")
+        for row in fills
+        if row["state"] == HELD_BACK
+    ]
+    yield Assessed("fills held back", "no fill is guessed to be a book's", tuple(odd), looks=len(fills) - len(odd))
 
 
 def _verifications(records: Records) -> Iterator[Assessed]:
@@ -277,6 +333,7 @@ CONTROLS: tuple[Callable[[Records], Iterator[Assessed]], ...] = (
     _unlike_days,
     _refreshes,
     _costs,
+    _accounts,
     _verifications,
     _clock,
     _failed_runs,

@@ -136,7 +136,7 @@ def _fill_costs(
     fills = history.stores.ledger.read("fills", name, recent[0], until)
     fills = fills[fills["source"] != "imported"]
     used = recorded_cost_model_ids(history.stores.ledger.read("decisions", name, recent[0], until))
-    paper = {day: (_batch(fills[fills["session"] == day], symbols),) for day in recent}
+    paper = {day: _batches(fills[fills["session"] == day], symbols) for day in recent}
     return recorded_fill_costs(history, paper, market, used, recorded_by)
 
 
@@ -170,7 +170,7 @@ def recorded_fill_costs(
     real = history.stores.ledger.read(
         "fills", history.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
     )
-    imported = {day: (_batch(rows, symbols),) for day, rows in real.groupby("session")}
+    imported = {day: _batches(rows, symbols) for day, rows in real.groupby("session")}
     models = {
         model_id: cost_model(history.stores.ledger, history.strategy, model_id)
         for model_id in {used[day] for day in days}
@@ -181,7 +181,14 @@ def recorded_fill_costs(
     )
 
 
-def _batch(fills: FillRows, symbols: tuple[Symbol, ...]) -> FillArrays:
+def _batches(fills: FillRows, symbols: tuple[Symbol, ...]) -> tuple[FillArrays, ...]:
+    """Fills of a session, a batch for each that says so: what a paper fill leaves unsaid means something else."""
+    if fills.empty:
+        return (_batch(fills, symbols, "paper"),)
+    return tuple(_batch(rows, symbols, str(source)) for source, rows in fills.groupby("source"))
+
+
+def _batch(fills: FillRows, symbols: tuple[Symbol, ...], source: str) -> FillArrays:
     ordered = fills[fills["symbol"].isin(symbols)].sort_values("fill_id")
     columns = {symbol: number for number, symbol in enumerate(symbols)}
     numbers: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in NUMBERS}
@@ -190,5 +197,6 @@ def _batch(fills: FillRows, symbols: tuple[Symbol, ...]) -> FillArrays:
         client_order_id=tuple(ordered["client_order_id"]),
         symbol=np.array([columns[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
         is_stop=np.zeros(len(ordered), dtype=np.bool_),
+        source=source,
         **numbers,
     )
