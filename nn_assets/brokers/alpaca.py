@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from nn_assets.brokers.numbers import plain_number
 from nn_assets.errors import NnAssetsError, SettingsError, SourceError
 from nn_assets.execution.own_venues import ALPACA_PAPER, AlpacaVenueSettings
 from nn_assets.execution.venue import (
@@ -92,7 +93,7 @@ class AlpacaVenue:
         kind, in_force = _KINDS[order.kind]
         body = {
             "symbol": order.symbol,
-            "qty": _plain(abs(order.quantity)),
+            "qty": plain_number(abs(order.quantity)),
             "side": "buy" if order.quantity > 0.0 else "sell",
             "type": kind,
             "time_in_force": in_force,
@@ -406,10 +407,6 @@ def _fill_of(row: Mapping[str, Any], names: Mapping[str, str]) -> VenueFill:
         price=_number(row, "price"),
         at=pd.Timestamp(_text(row, "transaction_time")).tz_convert("UTC"),
     )
-
-
-def _plain(number: float) -> str:
-    return format(Decimal(repr(float(number))).normalize(), "f")
 
 
 def _on_tick(price: float, *, buys: bool) -> str:

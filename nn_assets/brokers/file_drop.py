@@ -24,6 +24,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from nn_assets.brokers.numbers import plain_number
 from nn_assets.execution.own_venues import FileDropSettings
 from nn_assets.execution.venue import (
     OrderAtVenue,
@@ -107,9 +108,9 @@ class FileDropVenue:
             raise self._refused(order, "an id of letters, digits, _ and - (at most 128)", repr(order.client_order_id))
         if any(sign in order.symbol for sign in ',"\r\n') or not order.symbol:
             raise self._refused(order, "a symbol without commas, quotes and line breaks", repr(order.symbol))
-        price = "" if order.price is None else _plain(order.price)
+        price = "" if order.price is None else plain_number(order.price)
         session = str(pd.Timestamp(order.session).date())
-        values = (order.client_order_id, order.symbol, _plain(order.quantity), order.kind, session, price)
+        values = (order.client_order_id, order.symbol, plain_number(order.quantity), order.kind, session, price)
         path, content = self._sent_path(order.client_order_id), _text_of(SENT, values)
         self._put(path, content, order.client_order_id)
         there = _read(path)
@@ -304,10 +305,6 @@ class FileDropVenue:
 def open_file_drop(account: str, settings: FileDropSettings) -> FileDropVenue:
     """Open the files of an account. Nothing is read yet."""
     return FileDropVenue(Path(settings.folder) / account)
-
-
-def _plain(number: float) -> str:
-    return format(Decimal(repr(float(number))).normalize(), "f")
 
 
 def _text_of(columns: Sequence[str], values: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from nn_assets.errors import PluginError, SettingsError
 from nn_assets.execution.broker import Account, Bar, Broker, Liquidity, OpenBroker
 from nn_assets.execution.orders import Orders, joined_orders
 from nn_assets.execution.paper import PaperBroker
-from nn_assets.execution.venues import VENUES, venue_of
+from nn_assets.execution.venues import PORT, VENUES, venue_of
 from nn_assets.plugins import Registry, place_of
 from nn_assets.portfolio.book import empty_book
 from nn_assets.portfolio.fills import FillArrays
@@ -23,7 +23,6 @@ from nn_assets.settings.own import WithSettings
 from nn_assets.settings.section import Section
 
 _Open = TypeVar("_Open", bound=Callable[..., Broker])
-_PORT = ("send", "cancel", "orders", "fills", "positions", "cash")
 
 BROKERS: Registry[WithSettings[Broker]] = Registry("broker", {"paper": WithSettings(PaperBroker)})
 """Every broker, by the name that ``execution.broker`` gives it."""
@@ -90,7 +89,7 @@ def require_sound_broker(strategy: Strategy) -> None:
     opener = broker_of(name, strategy.execution.broker_settings)
     try:
         broker = opener(account)
-        lacking = [method for method in _PORT if not callable(getattr(broker, method, None))]
+        lacking = [method for method in PORT if not callable(getattr(broker, method, None))]
         if lacking:
             raise TypeError(f"{broker!r}, without {', '.join(lacking)}")
         broker.send(none)
@@ -104,7 +103,7 @@ def require_sound_broker(strategy: Strategy) -> None:
         raise
     except (Exception, SystemExit) as error:  # whatever a person's code raises
         raise PluginError(
-            expected=f"a broker {name} that opens on an account and has {', '.join(_PORT)}, as Broker in "
+            expected=f"a broker {name} that opens on an account and has {', '.join(PORT)}, as Broker in "
             "nn_assets/execution/broker.py says them",
             found=f"{type(error).__name__}: {error}",
             remedy="mend what opens it, or the method",

@@ -23,7 +23,8 @@ OpenVenue = Callable[[str], Venue]
 """Opens the account of a name."""
 
 _Open = TypeVar("_Open", bound=Callable[..., Venue])
-_PORT = ("send", "cancel", "orders", "fills", "positions", "cash")
+PORT = ("send", "cancel", "orders", "fills", "positions", "cash")
+"""The methods of both ports: a venue's, and those of a broker."""
 
 VENUES: Registry[WithSettings[Venue]] = Registry("venue", OWN_VENUES)
 """Every venue, by the name that ``execution.broker`` gives it."""
@@ -44,9 +45,7 @@ def register_venue(name: str, *, settings: type[Section] | None = None) -> Calla
     PluginError
         The name is taken, by a broker too, or is not a name, or the settings are no class of fields.
     """
-    from nn_assets.execution.registry import BROKERS
-
-    if name in BROKERS.own:
+    if name in BROKERS_OF_ITS_OWN:
         raise PluginError(
             expected="a venue of a name that is not taken",
             found=f"{name!r}, which is a broker's",
@@ -102,14 +101,14 @@ def require_sound_venue(strategy: Strategy) -> None:
     opener = venue_of(name, settings)
     try:
         venue = opener(account_of(strategy) or strategy.name)
-        lacking = [method for method in _PORT if not callable(getattr(venue, method, None))]
+        lacking = [method for method in PORT if not callable(getattr(venue, method, None))]
         if lacking:
             raise TypeError(f"{venue!r}, without {', '.join(lacking)}")
     except SettingsError:
         raise
     except (Exception, SystemExit) as error:  # whatever a person's code raises
         raise PluginError(
-            expected=f"a venue {name} that opens an account and has {', '.join(_PORT)}, as Venue in "
+            expected=f"a venue {name} that opens an account and has {', '.join(PORT)}, as Venue in "
             "nn_assets/execution/venue.py says them",
             found=f"{type(error).__name__}: {error}",
             remedy="mend what opens it, or the method",

@@ -118,7 +118,7 @@ def fill_session(
     margined, binary = strategy.market.margined, strategy.market.binary
     financing = book.financing(*terms, margined=margined, binary=binary)
     book = book.opened(*terms, margined=margined, binary=binary)
-    sent = still_sent(orders, book, control)
+    sent = orders_under(orders, book.quantity, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
     broker = open_broker(Account(strategy, costs, market.session, bar, _liquidity(strategy, market), book))
@@ -213,11 +213,6 @@ def _liquidity(strategy: Strategy, market: SessionMarket) -> Liquidity:
         closing_adv_usd=market.closing_adv_usd,
         closing_daily_volatility=market.closing_volatility,
     )
-
-
-def still_sent(orders: Orders, book: Book, control: Control) -> Orders:
-    """What the controls leave of the orders under way: all, those that reduce, or none."""
-    return orders_under(orders, book.quantity, control)
 
 
 def blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:

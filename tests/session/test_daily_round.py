@@ -12,13 +12,12 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.execution.broker import Bar, Liquidity
 from nn_assets.execution.orders import targets_to_orders
 from nn_assets.execution.paper import fill_orders, stop_fills
-from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
+from nn_assets.execution.pre_trade_gate import PreTradeGateState, orders_under, pass_pre_trade_gate
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.breakers import kill_switch_control
 from nn_assets.portfolio.decide import DecisionInputs, decide
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
-from nn_assets.session.filling import still_sent
 from nn_assets.settings import CostSettings, ExecutionSettings, PortfolioSettings
 from tests.portfolio.books import awaiting
 
@@ -175,4 +174,4 @@ def test_of_a_change_of_sign_the_kill_switch_leaves_the_close(switch: str, codes
     under_way = targets_to_orders(
         SYMBOLS, target, held, np.full(5, 50.0), np.zeros(5), strategy="s", session=pd.Timestamp("2017-06-01")
     )
-    assert still_sent(under_way, book, kill_switch_control(switch)).reason_code == codes
+    assert orders_under(under_way, book.quantity, kill_switch_control(switch)).reason_code == codes

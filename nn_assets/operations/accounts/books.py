@@ -269,16 +269,19 @@ def session_of(account: AccountBooks, moment: pd.Timestamp) -> pd.Timestamp:
 
 def last_opened(account: AccountBooks, now: pd.Timestamp) -> pd.Timestamp:
     """The last session that has opened at a UTC moment: its splits are in what the venue holds."""
-    day = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
-    hours = session_hours(account.strategies[0].market.calendar, day - pd.Timedelta(days=30), day)
+    hours = _recent_hours(account, now)
     session: pd.Timestamp = hours[hours["opens"] <= now]["session"].iloc[-1]
     return session
 
 
 def last_over(account: AccountBooks, now: pd.Timestamp) -> pd.Timestamp:
     """The last session that is over at a UTC moment: its decision is due."""
-    market = account.strategies[0].market
-    day = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
-    hours = session_hours(market.calendar, day - pd.Timedelta(days=30), day)
-    over = [session for session in pd.DatetimeIndex(hours["session"]) if as_of_session(market, session) <= now]
+    market, sessions = account.strategies[0].market, pd.DatetimeIndex(_recent_hours(account, now)["session"])
+    over = [session for session in sessions if as_of_session(market, session) <= now]
     return over[-1]
+
+
+def _recent_hours(account: AccountBooks, now: pd.Timestamp) -> pd.DataFrame:
+    """Hours of the sessions of 30 days up to the day after a UTC moment, by the calendar of the first book."""
+    day = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
+    return session_hours(account.strategies[0].market.calendar, day - pd.Timedelta(days=30), day)

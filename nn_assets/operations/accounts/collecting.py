@@ -14,7 +14,7 @@ from nn_assets.execution.netting import Share, allotted, crossed
 from nn_assets.execution.venue import VenueFill
 from nn_assets.market.calendar.sessions import session_close
 from nn_assets.operations.accounts.books import session_of
-from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.driver import Driver, as_now_recorded
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.sending import ask, cancel_one
 from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, AccountRecord, TrackedOrder
@@ -94,7 +94,7 @@ def _cancel_what_outlived_its_session(driver: Driver) -> None:
         closes = session_close(strategy.market.calendar, tracked.order.session)
         if driver.now() > closes + pd.Timedelta(minutes=30):
             ask(driver, ended_too=True)
-            again = driver.record().orders[tracked.order.client_order_id]
+            again = as_now_recorded(driver, tracked)
             if again.status == "working":
                 cancel_one(driver, again)
 

@@ -127,7 +127,7 @@ def unreached_text(error: NnAssetsError) -> str:
     return error.found + (f" ({error.where['file']})" if "file" in error.where else "")
 
 
-def asked_again(driver: Driver, tracked: TrackedOrder) -> TrackedOrder:
+def as_now_recorded(driver: Driver, tracked: TrackedOrder) -> TrackedOrder:
     """An order as the ledger has it now."""
     return driver.record().orders[tracked.order.client_order_id]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from nn_assets.execution.netting import AccountOrder, BookOrder, netted
 from nn_assets.execution.venue import OrderAtVenue, VenueDownError, VenueRefusedError, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow
-from nn_assets.operations.accounts.driver import UNREACHED, Driver, asked_again, at_of, unreached_text
+from nn_assets.operations.accounts.driver import UNREACHED, Driver, as_now_recorded, at_of, unreached_text
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
 from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
@@ -158,11 +158,16 @@ def _let_through(orders: Iterable[BookOrder], book: Book, control: Control) -> l
     kept = []
     for order in orders:
         before = held.get(order.symbol, 0.0)
-        after = before + order.quantity
-        if abs(after) < abs(before) and after * before >= 0.0:
+        if _only_reduces(before, order.quantity):
             kept.append(order)
-            held[order.symbol] = after
+            held[order.symbol] = before + order.quantity
     return kept
+
+
+def _only_reduces(held: float, quantity: float) -> bool:
+    """Whether an order only brings a position nearer to zero; NaN does not. As ``execution.orders.reduces`` has it."""
+    after = held + quantity
+    return abs(after) < abs(held) and after * held >= 0.0
 
 
 def _stopped_by(
@@ -239,7 +244,7 @@ def _closes(order: AccountOrder, books: Mapping[str, BookNow], sent: Iterable[Ac
         held = dict(zip(book.symbols, book.quantity.tolist(), strict=True)).get(order.symbol, 0.0)
         held += before.get(child.book, 0.0)
         before[child.book] = before.get(child.book, 0.0) + child.quantity
-        if not (abs(held + child.quantity) < abs(held) and (held + child.quantity) * held >= 0.0):
+        if not _only_reduces(held, child.quantity):
             return False
     return True
 
@@ -297,7 +302,7 @@ def ask(driver: Driver, *, ended_too: bool = False) -> None:
 def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) -> None:
     if tracked.status == "doubtful":
         driver.note(tracked, "taken")
-        tracked = asked_again(driver, tracked)
+        tracked = as_now_recorded(driver, tracked)
     if answer.status != "working" and tracked.status != "ended":
         driver.note(tracked, "ended", answer.status, says=answer.reason, filled_quantity=answer.filled_quantity)
 
