@@ -13,6 +13,7 @@ from nn_assets.evaluation.comparison import mean_of_members
 from nn_assets.evaluation.figure_set import Figures
 from nn_assets.evaluation.study import Terms, run_study
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
+from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_forecasts
 from nn_assets.operations.replay_pace import ReplayPace
@@ -63,17 +64,19 @@ def books_of(
     if history.strategy.of_no_direction:
         return dict.fromkeys(forecasts, Money(why=f"no book: {NO_DIRECTION}"))
     made = {}
-    replays = [1 + len(members) * alone for members in forecasts.values() if np.isfinite(members).any()]
-    pace = ReplayPace(tell, sum(replays))
+    # members that ever trained; of the others there is nothing to replay
+    there = {name: [one for one in members if np.isfinite(one).any()] for name, members in forecasts.items()}
+    pace = ReplayPace(tell, sum(1 + len(trained) * alone for trained in there.values() if trained))
     for name, members in forecasts.items():
-        if not np.isfinite(members).any():
+        trained = there[name]
+        if not trained:
             made[name] = Money(why="no forecast")
             continue
-        tell(f"replaying {name}" + f" and each of its {len(members)} members" * alone)
+        tell(f"replaying {name}" + f" and each of its {len(trained)} members" * alone)
         estimator, model_ids = models[name]
         whole = _figures(history, months, estimator, model_ids, members, pace)
-        there = [member for member in members if alone and np.isfinite(member).any()]
-        each = (_figures(history, months, estimator, model_ids, member[None], pace) for member in there)
+        by_itself = trained if alone else []
+        each = (_figures(history, months, estimator, model_ids, member[None], pace) for member in by_itself)
         known = tuple(one.sharpe_net for one in each if one.sharpe_net is not None)
         why = "" if whole.sharpe_net is not None else whole.absent.get("sharpe_net", "the book has no returns")
         made[name] = Money(whole.sharpe_net, whole.sharpe_gross, known, why)
@@ -93,9 +96,8 @@ def _figures(
     calibrated = calibrate_forecasts(history, record, [estimator])
     traded = Forecasts(record.sessions, record.symbols, {TRADED: calibrated[estimator]}, record.model_ids)
     material = material_of(history, months, traded, watched=False)
-    study = run_study(
-        history.strategy, history.sessions_per_year, material, Terms(trials=1), played=(TRADED,), progress=pace
-    )
+    terms = Terms(trials=1, in_sample_until=in_sample_until(history.stores.ledger, history.strategy))
+    study = run_study(history.strategy, history.sessions_per_year, material, terms, played=(TRADED,), progress=pace)
     return study.figures.total[TRADED]
 
 
