@@ -157,7 +157,8 @@ class DecisionBarsSettings(Section):
     volume; what is left all the same is held, and told. An order is late that would be sent more than
     ``latency_budget_seconds`` after its bar's close: the newest datum that it rests on was known by then, and
     ``computing_seconds`` came on top. A late decision is not sent. A budget that no decision can meet is refused: below
-    ``computing_seconds``, and, of files that state no known_at, below ``known_at_lag_seconds`` and those together.
+    ``computing_seconds``, and, of files that do not state known_at of every bar, below
+    ``known_at_lag_seconds`` and those together where every decision would be late by it.
     """
 
     every_bars: Count

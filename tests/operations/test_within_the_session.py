@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.errors import DecisionError, PublicationError, SettingsError
 from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.market.calendar.decision_bars import DecisionTiming, catching_up_decisions
@@ -19,7 +19,7 @@ from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
-from nn_assets.operations.intake.intraday import ingest_intraday
+from nn_assets.operations.intake.intraday import audit_intraday, ingest_intraday
 from nn_assets.operations.models.groups import groups_by_row, groups_of
 from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.pages import caveats_of
@@ -437,23 +437,50 @@ def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, ke
 def test_a_budget_that_no_decision_can_meet_is_refused_unless_the_file_says_when_bars_were_known(
     tmp_path: Path,
 ) -> None:
-    """Known 5 seconds after its end and 5 of computing: 10, beyond a budget of 8."""
+    """Known 5 seconds after its end and 5 of computing: 10, beyond a budget of 8. One symbol left out is enough."""
     late = HOURLY | {"decisions": {"latency_budget_seconds": 8}}
-    bars = BARS[: 5 * 24]
-    with_moments = bars.assign(known_at=bars["date"] + pd.Timedelta(hours=1, seconds=1))
-    for name, delivered in {"unstated": bars, "stated": with_moments}.items():
+    bars = BARS[: 5 * 24].reset_index(drop=True)
+    moments = bars["date"] + pd.Timedelta(hours=1, seconds=1)
+    files = {
+        "unstated": bars,
+        "one bar": bars.assign(known_at=moments.where(bars.index == 0)),
+        "all but one symbol": bars.assign(known_at=moments.where(bars["symbol"] != "SIM02")),
+        "the last decision": bars.assign(known_at=moments.where(bars["date"] == bars["date"].max())),
+        "stated": bars.assign(known_at=moments),
+        "stated, and late": bars.assign(known_at=moments + pd.Timedelta(seconds=10)),
+    }
+    for name, delivered in files.items():
         home = tmp_path / name
         home.mkdir()
         intraday.write(home, delivered, starts=STARTS, ends="2024-01-16", **late)
         with living_in(home), open_history(strategy_of(intraday.NAME)) as history:
             folder = home / "strategies"
-            if name == "stated":
+            if name in {"the last decision", "stated", "stated, and late"}:
                 assert ingest_intraday(history, folder)[1] == len(bars)
+                timing = decision_timing(history)
+                assert timing is not None
+                expected = {"the last decision": 23, "stated": 0, "stated, and late": 24}[name]
+                assert int(timing.late[:24].sum()) == expected
                 continue
             with pytest.raises(SettingsError) as refused:
                 ingest_intraday(history, folder)
             for key, value in {"latency_budget": 8, "known_at_lag": 5, "computing": 5}.items():
                 assert f"{key}_seconds {value}" in str(refused.value)
+            told = {"one bar": "119 of 120 bars", "all but one symbol": "24 of 120 bars"}
+            assert told.get(name, "the files state no known_at") in str(refused.value)
+
+
+def test_bars_that_all_lie_outside_the_history_are_counted_and_nothing_is_taken_in(tmp_path: Path) -> None:
+    bars = BARS[: 5 * 24]
+    for number, days in enumerate((-60, 400)):
+        home = tmp_path / str(number)
+        home.mkdir()
+        elsewhere = bars.assign(date=bars["date"] + pd.Timedelta(days=days))
+        intraday.write(home, elsewhere, starts=STARTS, ends="2024-01-16", **HOURLY)
+        with living_in(home), open_history(strategy_of(intraday.NAME)) as history:
+            assert ingest_intraday(history, home / "strategies")[1:] == (120, 120)
+            with pytest.raises(PublicationError, match="intraday bars from 2024-01-15"):
+                audit_intraday(history)
 
 
 @pytest.mark.full
