@@ -361,6 +361,7 @@ def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Pa
             "books_said": books_said(one),
             "facts": facts_of(one),
             "caveats": caveats_of(one.strategy),
+            "counted": one.strategy.rows_called,
         }
         for one in compared
     ]

@@ -50,6 +50,8 @@ def test_check_names_rule_symbol_and_moment_of_a_bar_in_quarantine(checked: dict
     assert checked["never_delivered"] == {"SIM03": 1}
     assert checked["first_missing"] == {"SIM03": "2024-01-18T10:00"}
     assert checked["intraday"]["missing_bars"] == 1
+    assert "  decisions   2024-01-15T00:00 to 2024-01-18T23:00\n" in checked["text"]
+    assert "  sessions " not in checked["text"]
 
 
 def test_an_export_the_page_and_status_have_the_bar_in_quarantine(checked: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from nn_assets.errors import DecisionError, PublicationError, SettingsError
 from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.market.calendar.decision_bars import DecisionTiming, catching_up_decisions
+from nn_assets.operations import study_page
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.decisions.rounds import decide_session
@@ -24,9 +27,11 @@ from nn_assets.operations.models.groups import groups_by_row, groups_of
 from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.pages import caveats_of
 from nn_assets.operations.study import StudyResult, study_identity
+from nn_assets.reports.page import study_page as drawn_page
 from nn_assets.session.daily_round import SENT_LATE
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import parse_strategy
+from nn_assets.settings.sections import STUDIED_AND_REPLAYED_ONLY
 from tests.cli.conftest import call
 from tests.operations import within_the_session as intraday
 from tests.operations.homes import study
@@ -89,6 +94,32 @@ def test_every_bar_is_decided_and_fills_at_the_next_close(studied: StudyResult) 
 def test_a_verdict_knows_how_many_decisions_a_day_has(studied: StudyResult) -> None:
     """Also where no month has ended, as the page of such a record is worded by it."""
     assert studied.last.verdict.decisions_per_day == 24
+
+
+SAYS_SESSIONS = {
+    "Held past a session's end",
+    "0 of 6 sessions, by what could not be closed",
+    f"The settings say trade_without_verdict: it changes nothing, since {STUDIED_AND_REPLAYED_ONLY}.",
+}
+"""What the page says of sessions themselves: every other row of its record is a decision."""
+
+
+def test_the_page_calls_decisions_decisions(
+    studied: StudyResult, here: Strategy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read whole, without its markup; the positions of its replay are drawn by another page."""
+    monkeypatch.setattr(study_page, "_kept_study", lambda _: tmp_path / "kept.json")
+    set_aside = pd.DataFrame({"symbol": ["SIM02"], "session": [pd.Timestamp("2024-02-03 09:00")], "field": ["high"]})
+    set_aside = set_aside.assign(rule="high_low_bracket", value="49.5")
+    monkeypatch.setattr(study_page, "_set_aside", lambda *_: (set_aside, "1"))
+    with open_history(here) as history:
+        study_page.keep_study(history, studied, {})
+        text = drawn_page(study_page.study_sheet(history))
+    lines = html.unescape(re.sub("<[^>]+>", "\n", re.sub("<style.*?</style>", "", text, flags=re.DOTALL))).split("\n")
+    said = {line.strip() for line in lines if re.search("session", line.replace(intraday.NAME, ""), re.IGNORECASE)}
+    assert said == SAYS_SESSIONS
+    assert {"Out-of-sample decisions", "decisions with a gain", "decisions", "Decisions"} <= {*map(str.strip, lines)}
+    assert any(line.startswith("SIM02 2024-02-03T09:00 high") for line in lines)
 
 
 def test_a_flat_book_holds_nothing_through_a_sessions_end(studied: StudyResult) -> None:
