@@ -239,20 +239,20 @@ BOUNDS = {
 """Numbers that dates and moments are reckoned with: what the file states, the file, and the most that is taken."""
 
 
-def stating(stated: str, number: int) -> str:
+def stating(key_and_value: str, number: int) -> str:
     """A whole file with another number for one that it states."""
-    rest, _ = BOUNDS[stated]
-    assert rest.count(stated) == 1
-    return rest.replace(stated, f"{stated.partition(':')[0]}: {number}")
+    rest, _ = BOUNDS[key_and_value]
+    assert rest.count(key_and_value) == 1
+    return rest.replace(key_and_value, f"{key_and_value.partition(':')[0]}: {number}")
 
 
-@pytest.mark.parametrize("stated", BOUNDS)
-def test_a_number_that_no_date_can_be_reckoned_with_is_refused_by_its_key(put: Put, stated: str) -> None:
-    key, most = stated.partition(":")[0].strip(), BOUNDS[stated][1]
-    put("sound", rest=BOUNDS[stated][0])
+@pytest.mark.parametrize("key_and_value", BOUNDS)
+def test_a_number_that_no_date_can_be_reckoned_with_is_refused_by_its_key(put: Put, key_and_value: str) -> None:
+    key, most = key_and_value.partition(":")[0].strip(), BOUNDS[key_and_value][1]
+    put("sound", rest=BOUNDS[key_and_value][0])
     assert find_strategy("sound").strategy.name == "sound"
     for number in (most + 1, 10**12):
-        put("b", rest=stating(stated, number))
+        put("b", rest=stating(key_and_value, number))
         with pytest.raises(SettingsError, match=rf"{key}.*{most} or less was expected"):
             find_strategy("b")
 
@@ -260,9 +260,9 @@ def test_a_number_that_no_date_can_be_reckoned_with_is_refused_by_its_key(put: P
 def test_whatever_number_a_file_states_every_other_strategy_has_its_definitions(put: Put) -> None:
     """At the most that is taken, of which definitions can be made or a rule says why not, and far beyond it."""
     put("sound")
-    for number, stated in enumerate(BOUNDS):
-        put(f"most_{number}", rest=stating(stated, BOUNDS[stated][1]))
-        put(f"beyond_{number}", rest=stating(stated, 10**12))
+    for number, key_and_value in enumerate(BOUNDS):
+        put(f"most_{number}", rest=stating(key_and_value, BOUNDS[key_and_value][1]))
+        put(f"beyond_{number}", rest=stating(key_and_value, 10**12))
     _, left = catalog.read_strategies()
     assert {f"beyond_{number}" for number in range(len(BOUNDS))} <= set(left)
     assert not [str(one.fault) for one in left.values() if "can be reckoned with" in str(one.fault)]

@@ -62,9 +62,9 @@ def test_members_that_never_trained_are_not_replayed_and_the_share_told_is_of_th
     def pace(tell: Any, studies: int = 1) -> ReplayPace:
         return ReplayPace(tell, studies, clock=lambda: float(next(clock)))
 
-    def replayed(*given: Any) -> Any:
-        given[-1](10, 10)
-        return SimpleNamespace(sharpe_net=float(len(given[-2])), sharpe_gross=0.0, absent={})
+    def replayed(*arguments: Any) -> Any:
+        arguments[-1](10, 10)
+        return SimpleNamespace(sharpe_net=float(len(arguments[-2])), sharpe_gross=0.0, absent={})
 
     monkeypatch.setattr(compared_books, "ReplayPace", pace)
     monkeypatch.setattr(compared_books, "_figures", replayed)

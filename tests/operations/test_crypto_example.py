@@ -114,8 +114,8 @@ def test_the_books_of_a_comparison_count_the_sessions_that_the_study_counts(
     seen: list[Figures] = []
     figures_of = compared_books._figures
 
-    def watched(*given: Any) -> Figures:
-        seen.append(figures_of(*given))
+    def watched(*arguments: Any) -> Figures:
+        seen.append(figures_of(*arguments))
         return seen[-1]
 
     monkeypatch.setattr(compared_books, "_figures", watched)

@@ -110,9 +110,9 @@ def test_the_stretch_that_stands_still_is_told_from_its_first_bar_on() -> None:
     still = {"SIM02": hour >= 1, "SIM03": hour >= 70, "SIM04": hour.between(30, 59)}
     for symbol, when in still.items():
         bars.loc[(bars["symbol"] == symbol) & when, "close"] = 50.0
-    told = [(one.symbol, one.first_session, one.last_session, one.value) for one in still_price_notices(bars)]
+    stretches = [(one.symbol, one.first_session, one.last_session, one.value) for one in still_price_notices(bars)]
     end = pd.Timestamp("2024-01-19 03:00")
-    assert told == [
+    assert stretches == [
         ("SIM02", pd.Timestamp("2024-01-15 01:00"), end, 99.0),
         ("SIM03", pd.Timestamp("2024-01-17 22:00"), end, 30.0),
     ]

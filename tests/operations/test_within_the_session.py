@@ -116,8 +116,10 @@ def test_the_page_calls_decisions_decisions(
         study_page.keep_study(history, studied, {})
         text = drawn_page(study_page.study_sheet(history))
     lines = html.unescape(re.sub("<[^>]+>", "\n", re.sub("<style.*?</style>", "", text, flags=re.DOTALL))).split("\n")
-    said = {line.strip() for line in lines if re.search("session", line.replace(intraday.NAME, ""), re.IGNORECASE)}
-    assert said == SAYS_SESSIONS
+    of_sessions = {
+        line.strip() for line in lines if re.search("session", line.replace(intraday.NAME, ""), re.IGNORECASE)
+    }
+    assert of_sessions == SAYS_SESSIONS
     assert {"Out-of-sample decisions", "decisions with a gain", "decisions", "Decisions"} <= {*map(str.strip, lines)}
     assert any(line.startswith("SIM02 2024-02-03T09:00 high") for line in lines)
 
@@ -497,8 +499,8 @@ def test_a_budget_that_no_decision_can_meet_is_refused_unless_the_file_says_when
                 ingest_intraday(history, folder)
             for key, value in {"latency_budget": 8, "known_at_lag": 5, "computing": 5}.items():
                 assert f"{key}_seconds {value}" in str(refused.value)
-            told = {"one bar": "119 of 120 bars", "all but one symbol": "24 of 120 bars"}
-            assert told.get(name, "the files state no known_at") in str(refused.value)
+            counts = {"one bar": "119 of 120 bars", "all but one symbol": "24 of 120 bars"}
+            assert counts.get(name, "the files state no known_at") in str(refused.value)
 
 
 def test_bars_that_all_lie_outside_the_history_are_counted_and_nothing_is_taken_in(tmp_path: Path) -> None:

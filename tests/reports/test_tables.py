@@ -27,16 +27,19 @@ def test_the_network_stands_first_and_missing_figures_have_reasons() -> None:
 
 def test_a_record_of_decisions_is_told_in_decisions() -> None:
     figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
-    told = repr((figure_table(figures, "decisions"), fold_table(figures, "decisions")))
-    assert "session" not in told.lower()
-    assert told.lower().replace("decision", "session") == repr((figure_table(figures), fold_table(figures))).lower()
+    in_decisions = repr((figure_table(figures, "decisions"), fold_table(figures, "decisions")))
+    assert "session" not in in_decisions.lower()
+    assert (
+        in_decisions.lower().replace("decision", "session")
+        == repr((figure_table(figures), fold_table(figures))).lower()
+    )
 
 
 def test_only_the_words_for_rows_are_changed_in_a_sentence() -> None:
-    told = "2 comparisons on daily rank IC over 1 session; 63 sessions, gate.max_stale_sessions"
+    sentence = "2 comparisons on daily rank IC over 1 session; 63 sessions, gate.max_stale_sessions"
     expected = "2 comparisons on each decision's rank IC over 1 decision; 63 decisions, gate.max_stale_sessions"
-    assert counted_as(told, "decisions") == expected
-    assert counted_as(told, "sessions") == told
+    assert counted_as(sentence, "decisions") == expected
+    assert counted_as(sentence, "sessions") == sentence
 
 
 def test_only_the_best_of_a_row_is_marked() -> None:

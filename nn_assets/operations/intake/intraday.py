@@ -121,12 +121,12 @@ def _refuse_always_late(
     if decisions is None or settings is None or seen.empty:
         return
     lag = settings.known_at_lag_seconds
-    stated = 0 if explicit is None else int(explicit.sum())
-    if decisions.latency_budget_seconds >= lag + decisions.computing_seconds or stated == len(seen):
+    with_moment = 0 if explicit is None else int(explicit.sum())
+    if decisions.latency_budget_seconds >= lag + decisions.computing_seconds or with_moment == len(seen):
         return
-    if stated and not every_decision_late(strategy, pd.concat([stored, seen], ignore_index=True)):
+    if with_moment and not every_decision_late(strategy, pd.concat([stored, seen], ignore_index=True)):
         return
-    unstated = f"{len(seen) - stated:,} of {len(seen):,} bars delivered state no known_at" if stated else ""
+    unstated = f"{len(seen) - with_moment:,} of {len(seen):,} bars delivered state no known_at" if with_moment else ""
     raise SettingsError(
         expected=f"a budget of at least {lag + decisions.computing_seconds} seconds: "
         f"{unstated or 'the files state no known_at'}, so that every decision is sent intraday.known_at_lag_seconds "
@@ -134,7 +134,7 @@ def _refuse_always_late(
         found=f"intraday.decisions.latency_budget_seconds {decisions.latency_budget_seconds}: every decision would be "
         "late and no order sent",
         remedy="raise the budget, or lower known_at_lag_seconds or computing_seconds to what they are"
-        + ", or state known_at of every bar" * bool(stated),
+        + ", or state known_at of every bar" * bool(with_moment),
         key="intraday.decisions.latency_budget_seconds",
     )
 
