@@ -105,7 +105,8 @@ def test_the_example_is_studied_on_few_decisions_of_the_real_bars(small: StudyRe
 
 
 @pytest.mark.parametrize(
-    ("until", "counted"), [(None, 192), ("2018-01-27", 96)], ids=["nothing seen", "two of the four days seen"]
+    ("until", "counted"),
+    [pytest.param(None, 192, marks=pytest.mark.full, id="nothing seen"), pytest.param("2018-01-27", 96, id="two days")],
 )
 def test_the_books_of_a_comparison_count_the_sessions_that_the_study_counts(
     small: StudyResult, small_home: Path, monkeypatch: pytest.MonkeyPatch, until: str | None, counted: int
