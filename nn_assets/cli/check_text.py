@@ -32,7 +32,10 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         *([("details", _details_text(answer["details"]))] if answer["details"] else []),
         *([("compared", _compared_text(answer["compared"]))] if answer["compared"] else []),
         ("symbols", _counted_names(answer["symbols"])),
-        ("sessions", f"{answer['first_session']} to {answer['last_session']}"),
+        (
+            "decisions" if "T" in answer["first_session"] else "sessions",
+            f"{answer['first_session']} to {answer['last_session']}",
+        ),
         (
             "missing",
             f"{_bars(sum(absent.values()))} never delivered" + _named(gap_lines(absent, answer["first_missing"])),

@@ -24,6 +24,7 @@ from nn_assets.operations.network_comparison import (
 )
 from nn_assets.orchestration.running import execute
 from nn_assets.reports.comparison_page import book_lines, comparison_lines
+from nn_assets.reports.tables import counted_as
 
 _DEMO_STRATEGIES = ("planted_edge", "index_daily")
 _DEMO_PAGE = "demo-networks.html"
@@ -85,7 +86,7 @@ def _compared(console: Console, name: str, networks: Sequence[str], *, small: bo
 
 
 def _headline(compared: NetworksCompared) -> str:
-    return f"{compared.strategy.name}: {compared.comparison.verdict}"
+    return f"{compared.strategy.name}: {counted_as(compared.comparison.verdict, compared.strategy.rows_called)}"
 
 
 def _lines(compared: NetworksCompared) -> list[str]:
@@ -101,7 +102,7 @@ def _document(compared: NetworksCompared) -> dict[str, Any]:
     comparison = compared.comparison
     return {
         "strategy": compared.strategy.name,
-        "verdict": comparison.verdict,
+        "verdict": counted_as(comparison.verdict, compared.strategy.rows_called),
         "winners": list(comparison.winners),
         "statistic": comparison.statistic,
         "sessions": comparison.sessions,

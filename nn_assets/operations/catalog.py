@@ -94,6 +94,8 @@ def for_each_strategy(make: Callable[[Strategy], T]) -> list[T]:
             made.append(make(entry.strategy))
         except NnAssetsError as fault:
             _log_left_out(f"{entry.strategy.name}: {fault}")
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one strategy, the others are made
+            _log_left_out(f"{entry.strategy.name}: {_unforeseen(entry.file, error)}")
     return made
 
 

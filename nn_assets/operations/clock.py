@@ -19,7 +19,8 @@ from nn_assets.settings import MarketSettings
 
 # Minutes between the moment the day's bar is taken to be known and its round, so that the feed has settled.
 _SETTLING_MINUTES = 15
-_LAST_OF_A_DAY = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
+LAST_OF_A_DAY = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
+"""From a day's midnight to its last moment."""
 
 
 def now_utc() -> pd.Timestamp:
@@ -104,7 +105,7 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
     """
     last = None
     if market.history_ends is not None:
-        the_end = pd.Timestamp(market.history_ends) + _LAST_OF_A_DAY
+        the_end = pd.Timestamp(market.history_ends) + LAST_OF_A_DAY
         sessions = sessions_between(market.calendar, market.history_starts, the_end)
         if len(sessions) == 0:
             raise SettingsError(

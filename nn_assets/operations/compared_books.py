@@ -65,17 +65,19 @@ def books_of(
     if history.strategy.of_no_direction:
         return dict.fromkeys(forecasts, Money(why=f"no book: {NO_DIRECTION}"))
     made = {}
-    replays = [1 + len(members) * alone for members in forecasts.values() if np.isfinite(members).any()]
-    pace = ReplayPace(tell, sum(replays))
+    # members that ever trained; of the others there is nothing to replay
+    there = {name: [one for one in members if np.isfinite(one).any()] for name, members in forecasts.items()}
+    pace = ReplayPace(tell, sum(1 + len(trained) * alone for trained in there.values() if trained))
     for name, members in forecasts.items():
-        if not np.isfinite(members).any():
+        trained = there[name]
+        if not trained:
             made[name] = Money(why="no forecast")
             continue
-        tell(f"replaying {name}" + f" and each of its {len(members)} members" * alone)
+        tell(f"replaying {name}" + f" and each of its {len(trained)} members" * alone)
         estimator, model_ids = models[name]
         whole = _figures(history, months, estimator, model_ids, members, pace)
-        there = [member for member in members if alone and np.isfinite(member).any()]
-        each = (_figures(history, months, estimator, model_ids, member[None], pace) for member in there)
+        by_itself = trained if alone else []
+        each = (_figures(history, months, estimator, model_ids, member[None], pace) for member in by_itself)
         known = tuple(one.sharpe_net for one in each if one.sharpe_net is not None)
         why = "" if whole.sharpe_net is not None else whole.absent.get("sharpe_net", "the book has no returns")
         made[name] = Money(whole.sharpe_net, whole.sharpe_gross, known, why)

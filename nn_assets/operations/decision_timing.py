@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import IntArray
+from nn_assets.arrays import BoolArray, IntArray
+from nn_assets.contracts.frames import IntradayVersions
 from nn_assets.errors import DecisionError
 from nn_assets.market.calendar.decision_bars import (
     DecisionTiming,
@@ -31,21 +32,31 @@ def decision_timing(facts: StoredFacts) -> DecisionTiming | None:
     closing = np.zeros(len(sessions), dtype=np.bool_)
     if decisions.overnight == "flat":
         closing = closing_decisions(calendar, sessions, decisions.closing_bars)
-    late = late_decisions(
-        calendar,
-        sessions,
-        _known_at(facts, sessions),
-        budget_seconds=decisions.latency_budget_seconds,
-        computing_seconds=decisions.computing_seconds,
-    )
+    late = _late(strategy, versions_of(facts.stores, strategy.name, RAW_INTRADAY), sessions)
     if decisions.overnight != "flat":
         return DecisionTiming(closing, late)
     return DecisionTiming(closing, late, catching_up_decisions(closing, late, decisions.closing_bars))
 
 
-def _known_at(facts: StoredFacts, sessions: pd.DatetimeIndex) -> IntArray:
+def every_decision_late(strategy: Strategy, versions: IntradayVersions) -> bool:
+    """Whether no decision that any of some versions belongs to could have been sent in time."""
+    return bool(_late(strategy, versions, pd.DatetimeIndex(versions["session"].unique()).sort_values()).all())
+
+
+def _late(strategy: Strategy, versions: IntradayVersions, sessions: pd.DatetimeIndex) -> BoolArray:
+    assert strategy.decisions is not None, "asked of a strategy that decides within the session only"
+    return late_decisions(
+        strategy.market.calendar,
+        sessions,
+        _known_at(versions, sessions),
+        budget_seconds=strategy.decisions.latency_budget_seconds,
+        computing_seconds=strategy.decisions.computing_seconds,
+    )
+
+
+def _known_at(every_version: IntradayVersions, sessions: pd.DatetimeIndex) -> IntArray:
     """When the last bar of each decision was first known, UTC nanoseconds, (bars,)."""
-    versions = first_known(versions_of(facts.stores, facts.strategy.name, RAW_INTRADAY))
+    versions = first_known(every_version)
     row = sessions.get_indexer(pd.DatetimeIndex(versions["session"]))
     known_at = np.full(len(sessions), _NEVER, dtype=np.int64)
     np.maximum.at(known_at, row[row >= 0], pd.DatetimeIndex(versions["known_at"]).as_unit("ns").asi8[row >= 0])

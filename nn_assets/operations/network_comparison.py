@@ -30,6 +30,7 @@ from nn_assets.learning.momentum import RETURN_FEATURES
 from nn_assets.learning.networks import NETWORKS, has_steps, levels_read
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.learning.refits import used_rows
+from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.compared_books import Money, books_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import DueFold, due_folds, fold_data
@@ -345,8 +346,8 @@ def _rows(history: History, months: Sequence[str]) -> Any:
     """Sessions that count: out of sample, and after what one choice over all folds has seen."""
     rows = np.zeros(len(history.axis), dtype=bool)
     rows[used_rows(history.strategy, history.axis, months[0]).start :] = True
-    until = history.strategy.learning.knows_until
-    return rows if until is None else rows & np.asarray(history.axis > pd.Timestamp(until))
+    until = in_sample_until(history.stores.ledger, history.strategy)
+    return rows if until is None else rows & np.asarray(history.axis > until)
 
 
 def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Path:
@@ -360,6 +361,7 @@ def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Pa
             "books_said": books_said(one),
             "facts": facts_of(one),
             "caveats": caveats_of(one.strategy),
+            "counted": one.strategy.rows_called,
         }
         for one in compared
     ]

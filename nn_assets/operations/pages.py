@@ -9,6 +9,7 @@ from nn_assets.features.labels import label_kind
 from nn_assets.plugins import find
 from nn_assets.reports.sections import SECTIONS
 from nn_assets.settings import Strategy
+from nn_assets.settings.sections import STUDIED_AND_REPLAYED_ONLY
 from nn_assets.sources.registry import source_member
 from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import replace_file
@@ -49,9 +50,9 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
     else:
         caveats.append("There is no vault: no stretch of history was kept back for a last test.")
     if strategy.trade_without_verdict:
-        caveats.append(
-            "The settings say trade_without_verdict: positions are taken although no edge may have been found."
-        )
+        taken = "positions are taken although no edge may have been found"
+        none = f"it changes nothing, since {STUDIED_AND_REPLAYED_ONLY}"
+        caveats.append(f"The settings say trade_without_verdict: {taken if strategy.decisions is None else none}.")
     if strategy.learning.ensemble < LEAST_MEMBERS:
         caveats.append(
             f"An ensemble has {strategy.learning.ensemble} members, fewer than {LEAST_MEMBERS}: how far they disagree, "
@@ -61,8 +62,8 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
         caveats.append(alone)
     if strategy.search is not None and strategy.search.scope == "all_folds":
         caveats.append(
-            "Hyper-parameters are one choice over all folds (search.scope all_folds): it has seen the sessions that it "
-            "is judged by, and only what came after it counts."
+            "Hyper-parameters are one choice over all folds (search.scope all_folds): it has seen the "
+            f"{strategy.rows_called} that it is judged by, and only what came after it counts."
         )
     if strategy.of_no_direction:
         return (*caveats, "The label is a volatility: nothing is traded or replayed.")

@@ -71,8 +71,8 @@ _CAPTIONS = {
 }
 
 
-def study_plots(result: StudyResult) -> dict[str, bytes]:
-    """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name."""
+def study_plots(result: StudyResult, counted: str = "sessions") -> dict[str, bytes]:
+    """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name; ``counted`` names its rows."""
     study = result.study
     if study.volatility is not None:
         return {}  # no book, and no rank of a direction
@@ -88,6 +88,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
             {name: tracks.ranked(name)[rows] for name in tracks.forecasts},
             tracks.outcomes[rows],
             folds=tracks.folds[rows],
+            counted=counted,
         ),
         "calibration": calibration_curve(
             {name: values[rows] for name, values in tracks.forecasts.items()}, tracks.targets[rows]
@@ -108,7 +109,7 @@ def keep_study(
         "figures": result.study.figures.to_dict(),
         "verdict": asdict(result.last.verdict),
         "facts": [
-            ["Out-of-sample sessions", f"{len(rows):,}"],
+            [f"Out-of-sample {strategy.rows_called}", f"{len(rows):,}"],
             ["Span", f"{first.date()} to {last.date()}"],
             ["Models in use", str(len(set(models)))],
             *_never_live(history, set(models)),
@@ -142,7 +143,7 @@ def _of_the_book(strategy: Strategy, result: StudyResult) -> list[list[str]]:
         return [["Book", f"none: {NO_DIRECTION}"]]
     return [
         *_stops_and_premium(strategy, result),
-        *_volatility(result),
+        *_volatility(strategy, result),
         *_within_the_session(strategy, result),
         *_financing(strategy, result),
         *_shortfall(result),
@@ -198,14 +199,14 @@ def _label_text(strategy: Strategy) -> str:
     return f"{strategy.label.kind}{own}, {strategy.horizon_text}, fills at {strategy.label.execution}"
 
 
-def _volatility(result: StudyResult) -> list[list[str]]:
+def _volatility(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     """How often each forecast of volatility was used, and why the last one is; nothing where only one is asked for."""
     choices = [played.volatility for played in result.study.replays[TRADED].rounds if played.volatility is not None]
     if not choices:
         return []
     used = Counter(choice.used for choice in choices)
     counts = ", ".join(f"{name} on {count:,}" for name, count in sorted(used.items()))
-    return [["Volatility", f"{counts} of {len(choices):,} sessions. On the last: {choices[-1].sentence}"]]
+    return [["Volatility", f"{counts} of {len(choices):,} {strategy.rows_called}. On the last: {choices[-1].sentence}"]]
 
 
 def _novelty(history: History, result: StudyResult, model: FoldModel) -> list[list[str]]:
@@ -324,7 +325,8 @@ def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
         received = math.fsum(book.session_funding_usd for book in books)
         assumed = sum(bool(book.funding_assumed) for book in books)
         share = f"{received / strategy.portfolio.initial_capital_usd:+.2%} of capital"
-        guessed = f"; on {assumed:,} of {len(books):,} sessions a rate was not known, and assumed" if assumed else ""
+        those = f"{assumed:,} of {len(books):,} {strategy.rows_called}"
+        guessed = f"; on {those} a rate was not known, and assumed" if assumed else ""
         facts.append(["Funding received less paid", f"{received:+,.0f} USD, {share}{guessed}"])
     return facts
 
@@ -468,6 +470,7 @@ def study_sheet(history: History) -> StudyPage:
         },
         caveats=caveats_of(strategy),
         own_sections=own_sections(strategy),
+        counted=strategy.rows_called,
     )
 
 
@@ -512,7 +515,7 @@ def study_and_show(
         What an operator sees of it, by name.
     """
     result = study_until(history, months, run_id, log.info)
-    plots = study_plots(result)
+    plots = study_plots(result, history.strategy.rows_called)
     keep_study(history, result, plots, _importance(history, result, log))
     metadata = {
         **result.metadata,

@@ -10,15 +10,18 @@ import numpy as np
 from nn_assets.evaluation.comparison import Comparison
 from nn_assets.reports.canvas import ALARM, INK, MUTED, SEQUENCE, draw, empty_note, to_png
 from nn_assets.reports.page import render
+from nn_assets.reports.tables import counted_as
 
 
-def forest_plot(comparison: Comparison) -> bytes:
+def forest_plot(comparison: Comparison, counted: str = "sessions") -> bytes:
     """Plot each ensemble's figure with its 95% interval, and beside it what each member comes to by itself.
 
     Parameters
     ----------
     comparison : Comparison
         The simple ones stand below, in another colour.
+    counted : str
+        What its rows are: sessions, or decisions within them.
     """
     count = len(comparison.contestants)
     figure, (axis,) = draw(
@@ -26,7 +29,7 @@ def forest_plot(comparison: Comparison) -> bytes:
     )
     shown = [one for one in comparison.contestants if np.isfinite(one.estimate)]
     if not shown:
-        empty_note(axis, "no session has both a forecast and a realised label")
+        empty_note(axis, counted_as("no session has both a forecast and a realised label", counted))
         return to_png(figure)
     for height, one in enumerate(reversed(shown)):
         colour = SEQUENCE[1] if one.simple else SEQUENCE[0]
@@ -37,13 +40,16 @@ def forest_plot(comparison: Comparison) -> bytes:
     axis.axvline(comparison.chance, color=ALARM, linewidth=0.9)
     axis.set_yticks(range(len(shown)), [one.name for one in reversed(shown)], color=INK)
     axis.set_ylim(-0.6, len(shown) - 0.4)
-    axis.set_xlabel(f"{comparison.statistic} a session (line: chance; small marks: members of one seed each)")
+    axis.set_xlabel(
+        f"{comparison.statistic} a {counted.removesuffix('s')} (line: chance; small marks: members of one seed each)"
+    )
     return to_png(figure)
 
 
 def comparison_page(sheets: Sequence[Mapping[str, Any]]) -> str:
-    """Write comparisons as one HTML text, each a mapping: name, label, comparison, books, facts, caveats."""
-    drawn = [{"books": {}, **sheet, "png": forest_plot(sheet["comparison"])} for sheet in sheets]
+    """Write comparisons as one HTML text, each a mapping: name, label, comparison, books, facts, caveats, counted."""
+    whole = [{"books": {}, "counted": "sessions", **sheet} for sheet in sheets]
+    drawn = [{**sheet, "png": forest_plot(sheet["comparison"], sheet["counted"])} for sheet in whole]
     return render("comparison.html", title="Networks beside the simple ones", sheets=drawn)
 
 

@@ -30,7 +30,7 @@ from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
 from nn_assets.reports.canvas import png_data_uri
 from nn_assets.reports.sections import SECTIONS, PageKind, section_names
-from nn_assets.reports.tables import ABSENT, day_shown
+from nn_assets.reports.tables import ABSENT, counted_as, day_shown
 from nn_assets.settings.sections import NO_DIRECTION, SIZES_BY_IT
 
 KILL_SWITCH_PATH = "/controls/kill-switch"
@@ -90,6 +90,7 @@ class StudyPage:
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()
     own_sections: Sequence[str] = ()  # names of those that the strategy's plug-ins brought
+    counted: str = "sessions"  # what the rows of its record are; decisions where it decides within the session
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def _environment() -> Environment:
         "number": _number,
         "usd": _usd,
         "day": day_shown,
+        "counted": counted_as,
         "data_uri": png_data_uri,
         "slug": _slug,
         "sentence": _sentence,

@@ -115,6 +115,7 @@ def rolling_rank_ic(
     returns: FloatArray,
     window: int = 126,
     folds: npt.NDArray[np.str_] | None = None,
+    counted: str = "sessions",
 ) -> bytes:
     """Plot the mean rank IC of the last ``window`` sessions that had one; a session that had none is a gap.
 
@@ -126,8 +127,10 @@ def rolling_rank_ic(
         The label's own return; NaN while unknown.
     folds : ndarray of str, shape (n,), optional
         Which model made the session's forecasts: few instruments are never ranked across models.
+    counted : str
+        What the rows are: sessions, or decisions within them.
     """
-    figure, (axis,) = draw(f"Rank correlation of forecast and outcome, mean of {window} sessions")
+    figure, (axis,) = draw(f"Rank correlation of forecast and outcome, mean of {window} {counted}")
     drawn = False
     days = sessions.to_numpy().astype("datetime64[D]")
     for index, (name, values) in enumerate(forecasts.items()):
@@ -140,7 +143,7 @@ def rolling_rank_ic(
             width, label = (1.8 if index == 0 else 1.0), NAMES.get(name, name)
             line(axis, days, means, color=colour, width=width, zorder=5 - index, label=label)
     if not drawn:
-        empty_note(axis, f"fewer than {window} sessions have a forecast and a realised label")
+        empty_note(axis, f"fewer than {window} {counted} have a forecast and a realised label")
         return to_png(figure)
     date_axis(axis, sessions[:0])
     axis.axhline(0.0, color=MUTED, linewidth=0.9)

@@ -18,10 +18,10 @@ from nn_assets.plugins import Registry
 from nn_assets.reports.explanations import LEAST_MONTHS, feature_worths, move_lines, worst_missed
 from nn_assets.reports.tables import (
     SizedPosition,
-    day_shown,
     figure_table,
     fold_table,
     loss_table,
+    moment_shown,
     regime_table,
     sessions_of,
     shift_table,
@@ -100,7 +100,7 @@ def _by_rule(quarantine: Quarantine) -> list[tuple[str, int, str]]:
     by_rule = []
     for rule, rows in quarantine.groupby("rule", sort=True):
         ordered = rows.sort_values(["session", "symbol"], kind="stable").to_dict("records")
-        named = [f"{row['symbol']} {day_shown(row['session'])} {row['field']} {row['value']}" for row in ordered]
+        named = [f"{row['symbol']} {moment_shown(row['session'])} {row['field']} {row['value']}" for row in ordered]
         by_rule.append((str(rule), len(rows), "; ".join(first_of(named, 3))))
     return by_rule
 
@@ -110,34 +110,34 @@ def _where_there_are(what: str) -> Callable[[Any], Contents]:
 
 
 def _figures(page: StudyPage) -> Contents:
-    return None if page.figures.volatility is not None else {"table": figure_table(page.figures)}
+    return None if page.figures.volatility is not None else {"table": figure_table(page.figures, page.counted)}
 
 
 def _losses(page: StudyPage) -> Contents:
     if page.figures.volatility is None:
         return None
-    header, rows = loss_table(page.figures.volatility)
+    header, rows = loss_table(page.figures.volatility, page.counted)
     return {"header": header, "rows": rows, "losses": page.figures.volatility}
 
 
 def _folds(page: StudyPage) -> Contents:
-    header, folds = fold_table(page.figures)
+    header, folds = fold_table(page.figures, page.counted)
     return {"fold_header": header, "folds": folds} if folds else None
 
 
 def _regimes(page: StudyPage) -> Contents:
-    header, regimes = regime_table(page.figures)
+    header, regimes = regime_table(page.figures, page.counted)
     unknown = sessions_of(page.figures.regimes.get("unknown", {}))
     sessions = RegimeParameters().tercile_sessions
-    counted, of_rules = ("decision", "days") if page.verdict.decisions_per_day else ("session", "sessions")
-    values = {"unknown": unknown, "counted": counted, "needed": f"{sessions} {of_rules}"}
+    of_rules = "sessions" if page.counted == "sessions" else "days"
+    values = {"unknown": unknown, "counted": page.counted.removesuffix("s"), "needed": f"{sessions} {of_rules}"}
     return {"regime_header": header, "regimes": regimes} | values if regimes else None
 
 
 def _shift(page: StudyPage) -> Contents:
     if page.figures.shift is None and not page.left_out:
         return None
-    header, kinds = shift_table(page.figures)
+    header, kinds = shift_table(page.figures, page.counted)
     return {"shift_header": header, "kinds": kinds, "shift": page.figures.shift}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import Symbol, session_text
 from nn_assets.contracts.frames import PositionStepRows, TargetPositionRows
 from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, LossFigures, StudyFigures
@@ -36,6 +37,21 @@ def _count(value: float) -> str:
 
 def _years(value: float) -> str:
     return f"{value:,.0f} sessions"
+
+
+def counted_as(sentence: str, counted: str) -> str:
+    """A sentence on the rows of a record, which it calls sessions, in the word for what they are.
+
+    Parameters
+    ----------
+    counted : str
+        ``sessions``; ``decisions`` where the strategy decides within the session.
+    """
+    if counted == "sessions":
+        return sentence
+    one = counted.removesuffix("s")
+    in_words = re.sub(r"\b([Ss])ession(s?)\b", lambda m: (one if m[1] == "s" else one.capitalize()) + m[2], sentence)
+    return re.sub(r"\bdaily\b", f"each {one}'s", in_words)
 
 
 # label, what it says, name, how it is written, whether the largest (+1) or smallest (-1) is best
@@ -108,10 +124,11 @@ def _written(value: float | None, form: Form) -> str:
     return ABSENT if value is None or not math.isfinite(value) else form(value).replace("-", "\N{MINUS SIGN}")
 
 
-def figure_table(figures: StudyFigures) -> FigureTable:
+def figure_table(figures: StudyFigures, counted: str = "sessions") -> FigureTable:
     """Lay out the totals of a study, the best of each row marked where there is a better and a worse.
 
-    Where the best of a row is no better than what takes no skill, nothing in it is marked.
+    Where the best of a row is no better than what takes no skill, nothing in it is marked. ``counted`` is what the
+    rows of the record are, as :func:`counted_as` has it.
     """
     names = _in_order(figures.total)
     rows: list[tuple[str, str, tuple[Cell, ...]]] = []
@@ -127,10 +144,15 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         cells = []
         for name, value in values.items():
             why = "" if value is not None else figures.total[name].absent.get(key, "not measured")
+            why = counted_as(why, counted)
             if why:
-                gaps.setdefault((name, why), []).append(label)
-            cells.append(Cell(_written(value, form), why, best is not None and value == best and name in over))
-        rows.append((label, hint, tuple(cells)))
+                gaps.setdefault((name, why), []).append(counted_as(label, counted))
+            cells.append(
+                Cell(
+                    counted_as(_written(value, form), counted), why, best is not None and value == best and name in over
+                )
+            )
+        rows.append((counted_as(label, counted), counted_as(hint, counted), tuple(cells)))
     notes = tuple(f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items())
     return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), notes)
 
@@ -142,13 +164,16 @@ def _beats_thresholds(figures: Figures, key: str, better: int) -> bool:
     return value is None or all(bar is None or better * value > better * bar for bar in bars)
 
 
-def loss_table(losses: LossFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def loss_table(losses: LossFigures, counted: str = "sessions") -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Lay out one row for each estimator and simple forecast: its loss, and what it loses less than each simple one."""
     header = ("", losses.statistic, *(f"less than {SIMPLE_TITLES.get(name, name)}" for name in losses.simple))
     rows = []
     for name in (*(name for name in _ORDER if name in losses.gains), *losses.simple):
         loss, tests = losses.losses[name], losses.gains.get(name, {})
-        cells = [_gain(tests[simple], losses.sessions) if simple in tests else "" for simple in losses.simple]
+        cells = [
+            counted_as(_gain(tests[simple], losses.sessions), counted) if simple in tests else ""
+            for simple in losses.simple
+        ]
         title = SIMPLE_TITLES.get(name, NAMES.get(name, name))
         rows.append((title, ABSENT if loss is None else f"{loss:.4f}", *cells))
     return header, tuple(rows)
@@ -162,15 +187,17 @@ def _gain(test: MeanTest, usual: int) -> str:
     return f"{test.estimate:+.4f}, t = {test.t_statistic:.2f}, p = {test.p_value:.3f}{over}"
 
 
-def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def fold_table(figures: StudyFigures, counted: str = "sessions") -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Lay out one row per month: header and rows, everything already written."""
-    return _by_group("month", figures, figures.folds)
+    return _by_group("month", figures, figures.folds, counted)
 
 
-def regime_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def regime_table(
+    figures: StudyFigures, counted: str = "sessions"
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Lay out one row per regime, as :func:`fold_table` does months, and how each book fell in it at most."""
     falls = [(name, "max_drawdown", "largest drawdown", _percent(1)) for name in (_ORDER[0], _ORDER[-1])]
-    return _by_group("regime", figures, figures.regimes, falls)
+    return _by_group("regime", figures, figures.regimes, counted, falls)
 
 
 def sessions_of(by_estimator: Mapping[str, Figures]) -> int:
@@ -178,12 +205,14 @@ def sessions_of(by_estimator: Mapping[str, Figures]) -> int:
     return max((f.return_sessions or f.forecast_sessions for f in by_estimator.values()), default=0)
 
 
-def shift_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def shift_table(
+    figures: StudyFigures, counted: str = "sessions"
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Lay out the sessions of a regime that training hardly saw and the others, as :func:`fold_table` does months."""
     if figures.shift is None:
         return (), ()
     kinds = {"hardly trained on": figures.shift.rare, "the others": figures.shift.usual}
-    return _by_group("regime", figures, kinds)
+    return _by_group("regime", figures, kinds, counted)
 
 
 Column = tuple[str, str, str, Form]
@@ -191,13 +220,17 @@ Column = tuple[str, str, str, Form]
 
 
 def _by_group(
-    called: str, figures: StudyFigures, groups: Mapping[str, Mapping[str, Figures]], more: Sequence[Column] = ()
+    called: str,
+    figures: StudyFigures,
+    groups: Mapping[str, Mapping[str, Figures]],
+    counted: str,
+    more: Sequence[Column] = (),
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     statistic, title = ("rank_ic", "rank IC") if figures.cross_section else ("auc", "AUC")
     wanted: list[Column] = [(name, statistic, title, _decimals(3)) for name in _ORDER[:-1]]
     wanted += [(name, "sharpe_net", "net Sharpe", _decimals(2)) for name in _ORDER]
     wanted = [column for column in [*wanted, *more] if column[0] in figures.total]
-    header = (called, "sessions", *(f"{NAMES[name]}, {column_title}" for name, _, column_title, _ in wanted))
+    header = (called, counted, *(f"{NAMES[name]}, {column_title}" for name, _, column_title, _ in wanted))
     rows = []
     for group, by_estimator in groups.items():
         sessions = sessions_of(by_estimator)
@@ -360,3 +393,9 @@ def day_shown(value: Any) -> str:
     """A session as a date; a dash where there is none."""
     stamp = pd.Timestamp(value)
     return ABSENT if pd.isna(stamp) else str(stamp.date())
+
+
+def moment_shown(value: Any) -> str:
+    """A session as a date, a bar within one to its minute; a dash where there is none."""
+    stamp = pd.Timestamp(value)
+    return ABSENT if pd.isna(stamp) else session_text(stamp)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from nn_assets.settings.section import NeverCounts, Section, WhenSet, kind_of
+from nn_assets.settings.section import LagMinutes, LagSeconds, NeverCounts, Section, WhenSet, kind_of
 from nn_assets.settings.sources import Address, Exchange
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -22,7 +22,7 @@ class _SeriesSection(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
     stamps: Literal["days", "moments"]
     calendar: str | None = None  # the days on which the series exists; the market's when left out
-    lag_minutes: NotNegative | None = None
+    lag_minutes: LagMinutes | None = None
     grid_minutes: Annotated[int, Field(ge=0, le=1440)] = 0  # 0: moments are taken as they come
     grid_tolerance_seconds: Annotated[float, Field(ge=0.0)] = 1.0
     intervals_minutes: tuple[Count, ...] = ()  # steps that are no gap; any when empty
@@ -83,7 +83,7 @@ class FundingSeriesSettings(_SeriesSection):
     symbols: Annotated[Mapping[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
     base_url: Address | None = None
     stamps: Literal["moments"] = "moments"
-    lag_minutes: NotNegative = 1
+    lag_minutes: LagMinutes = 1
     grid_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
 
     @property
@@ -157,14 +157,15 @@ class DecisionBarsSettings(Section):
     volume; what is left all the same is held, and told. An order is late that would be sent more than
     ``latency_budget_seconds`` after its bar's close: the newest datum that it rests on was known by then, and
     ``computing_seconds`` came on top. A late decision is not sent. A budget that no decision can meet is refused: below
-    ``computing_seconds``, and, of files that state no known_at, below ``known_at_lag_seconds`` and those together.
+    ``computing_seconds``, and, of files that do not state known_at of every bar, below
+    ``known_at_lag_seconds`` and those together where every decision would be late by it.
     """
 
     every_bars: Count
     overnight: Literal["held", "flat"] = "held"
     closing_bars: Count = 1
     latency_budget_seconds: Count
-    computing_seconds: NotNegative = 0
+    computing_seconds: LagSeconds = 0
 
 
 class IntradaySettings(Section):
@@ -180,7 +181,7 @@ class IntradaySettings(Section):
     path: str
     named: Mapping[str, str] = Field(default_factory=dict)
     bar_minutes: Annotated[int, Field(ge=1, le=720)] = 5
-    known_at_lag_seconds: NotNegative = 5
+    known_at_lag_seconds: LagSeconds = 5
     rolls_at: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
     timezone: str = "UTC"
     max_missing_bars_fraction: Fraction = 0.05

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from nn_assets.errors import did_you_mean
 from nn_assets.settings.section import Section, WhenSet
-from nn_assets.settings.sections import Count, FeatureSettings, LearningSettings, WalkForwardSettings
+from nn_assets.settings.sections import Count, Days, FeatureSettings, LearningSettings, Months, WalkForwardSettings
 
 OF_NETWORK = "learning.network_settings."
 """How the key of a setting of the network's own begins."""
@@ -97,8 +97,8 @@ class SearchSettings(Section):
 
     trials: Annotated[int, Field(ge=2, le=10_000)]
     space: Annotated[Mapping[str, ParameterValues], Field(min_length=1)]
-    every_months: Count = 12
-    every_days: WhenSet[Count | None] = None
+    every_months: Months = 12
+    every_days: WhenSet[Days | None] = None
     scope: Literal["nested", "all_folds"] = "nested"
     folds: Count = 4
     ensemble: Count = 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _Type = TypeVar("_Type")
 _Section = TypeVar("_Section", bound="Section")
@@ -35,6 +35,12 @@ WhenSet = Annotated[_Type, CountsUnless()]
 
 NeverCounts = Annotated[_Type, _Never()]
 """Type of a field that never counts."""
+
+LagMinutes = Annotated[int, Field(ge=0, le=5_270_400)]
+"""Minutes until a datum counts as known, ten years at most: moments reckoned with more of them may be none."""
+
+LagSeconds = Annotated[int, Field(ge=0, le=31_622_400)]
+"""Seconds likewise, of what comes within the session: a year at most."""
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:

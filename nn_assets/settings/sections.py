@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from nn_assets.errors import did_you_mean
 from nn_assets.estimators import BASELINES
 from nn_assets.settings.horizon import positive_hours
-from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
+from nn_assets.settings.section import CountsUnless, LagMinutes, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -28,6 +28,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Days = Annotated[int, Field(ge=1, le=36_600)]  # a hundred years: dates reckoned with more of them are no dates
+Months = Annotated[int, Field(ge=1, le=1_200)]  # likewise
 MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a registry
 Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]  # of a series among features
 MOST_FACTORS = 8  # a beta of 60 sessions on more of them is noise
@@ -138,7 +139,7 @@ class MarketSettings(Section):
     history_ends: date | None = None
     vault_starts: date | None = None
     live_starts: date | None = None
-    known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
+    known_at_lag_minutes: LagMinutes = 30
     cash_rate_annual_fraction: NonNegative = 0.0
     cash_rates: WhenSet[Literal["us_treasury_bills"] | Mapping[date, Rate] | None] = None
     adjustment_convention: WhenSet[Literal["previous_close", "ex_close"]] = "previous_close"
@@ -409,10 +410,10 @@ class WalkForwardSettings(Section):
     _IN_DAYS: ClassVar = ("training_days", "validation_days", "calibration_days")
 
     window: Literal["rolling", "expanding"] = "rolling"
-    training_months: Count = 30
-    validation_months: Count = 3
-    calibration_months: Count = 3
-    refit_every_months: Count = 1
+    training_months: Months = 30
+    validation_months: Months = 3
+    calibration_months: Months = 3
+    refit_every_months: Months = 1
     refit_every_days: WhenSet[Days | None] = None
     training_days: WhenSet[Days] = 90
     validation_days: WhenSet[Days] = 30

@@ -485,6 +485,11 @@ class Strategy(Section):
         """How it decides within the session; None where it decides once a session."""
         return None if self.intraday is None else self.intraday.decisions
 
+    @property
+    def rows_called(self) -> str:
+        """What the rows of its record are: ``sessions``, or the ``decisions`` within them."""
+        return "sessions" if self.decisions is None else "decisions"
+
     @model_validator(mode="after")
     def _decisions_within_the_session(self) -> Strategy:
         if self.intraday is None or self.decisions is None:

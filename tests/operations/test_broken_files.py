@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.names import DAILY_ROUND
 from nn_assets.operations.run_alerts import alert_of_failed_tick
 from nn_assets.orchestration import build
+from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import living_in
@@ -211,14 +213,101 @@ walk_forward: {refit_every_days: 5, training_days: 5, validation_days: 2, calibr
 """
 
 
-@pytest.mark.parametrize("key", ["training_days: 5", "validation_days: 2", "calibration_days: 2", "every_days: 5"])
-def test_a_count_of_days_that_no_calendar_has_is_refused_by_its_key_and_no_other_file_is(put: Put, key: str) -> None:
-    put("sound", rest=IN_DAYS)
-    for days in (36_601, 200_000, 1_000_000_000):
-        put("b", rest=IN_DAYS.replace(key, f"{key.partition(':')[0]}: {days}"))
-        with pytest.raises(SettingsError, match=rf"{key.partition(':')[0]}.*36600 or less was expected"):
+SEARCHED = MARKET + "search: {trials: 4, space: {learning.lookback: {choices: [1, 4]}}, every_months: 12}\n"
+SEARCHED_IN_DAYS = IN_DAYS + "search: {trials: 4, space: {learning.lookback: {choices: [1, 4]}}, every_days: 10}\n"
+SERIES = MARKET + "series: [{name: x, path: x.csv, lag_minutes: 5}]\n"
+PARTS = "walk_forward: {training_months: 30, validation_months: 3, calibration_months: 3, refit_every_months: 1}\n"
+LAGGED = MARKET.replace("}", ", known_at_lag_minutes: 30}")
+LAGGED_BARS = IN_DAYS.replace("bar_minutes: 60,", "bar_minutes: 60, known_at_lag_seconds: 5,")
+LAGGED_BARS = LAGGED_BARS.replace("latency_budget_seconds: 60", "latency_budget_seconds: 60, computing_seconds: 5")
+BOUNDS = {
+    "training_days: 5": (IN_DAYS, 36_600),
+    "validation_days: 2": (IN_DAYS, 36_600),
+    "calibration_days: 2": (IN_DAYS, 36_600),
+    "refit_every_days: 5": (IN_DAYS, 36_600),
+    "training_months: 30": (MARKET + PARTS, 1_200),
+    "validation_months: 3": (MARKET + PARTS, 1_200),
+    "calibration_months: 3": (MARKET + PARTS, 1_200),
+    "refit_every_months: 1": (MARKET + PARTS, 1_200),
+    "every_months: 12": (SEARCHED, 1_200),
+    "every_days: 10": (SEARCHED_IN_DAYS, 36_600),
+    "known_at_lag_minutes: 30": (LAGGED, 5_270_400),
+    " lag_minutes: 5": (SERIES, 5_270_400),
+    "known_at_lag_seconds: 5": (LAGGED_BARS, 31_622_400),
+    "computing_seconds: 5": (LAGGED_BARS, 31_622_400),
+}
+"""Numbers that dates and moments are reckoned with: what the file states, the file, and the most that is taken."""
+
+
+def stating(key_and_value: str, number: int) -> str:
+    """A whole file with another number for one that it states."""
+    rest, _ = BOUNDS[key_and_value]
+    assert rest.count(key_and_value) == 1
+    return rest.replace(key_and_value, f"{key_and_value.partition(':')[0]}: {number}")
+
+
+@pytest.mark.parametrize("key_and_value", BOUNDS)
+def test_a_number_that_no_date_can_be_reckoned_with_is_refused_by_its_key(put: Put, key_and_value: str) -> None:
+    key, most = key_and_value.partition(":")[0].strip(), BOUNDS[key_and_value][1]
+    put("sound", rest=BOUNDS[key_and_value][0])
+    assert find_strategy("sound").strategy.name == "sound"
+    for number in (most + 1, 10**12):
+        put("b", rest=stating(key_and_value, number))
+        with pytest.raises(SettingsError, match=rf"{key}.*{most} or less was expected"):
             find_strategy("b")
-        assert find_strategy("sound").strategy.walk_forward.training_days == 5
+
+
+def test_whatever_number_a_file_states_every_other_strategy_has_its_definitions(put: Put) -> None:
+    """At the most that is taken, of which definitions can be made or a rule says why not, and far beyond it."""
+    put("sound")
+    for number, key_and_value in enumerate(BOUNDS):
+        put(f"most_{number}", rest=stating(key_and_value, BOUNDS[key_and_value][1]))
+        put(f"beyond_{number}", rest=stating(key_and_value, 10**12))
+    _, left = catalog.read_strategies()
+    assert {f"beyond_{number}" for number in range(len(BOUNDS))} <= set(left)
+    assert not [str(one.fault) for one in left.values() if "can be reckoned with" in str(one.fault)]
+    jobs = {job.name.partition("__")[0] for job in build.all_definitions().jobs or ()}
+    assert {"sound"} | SHIPPED <= jobs
+    assert not {name for name in jobs if name.startswith("beyond_")}
+    assert {f"most_{number}" for number in range(len(BOUNDS))} <= jobs | set(left)
+
+
+def test_every_whole_number_of_days_months_minutes_or_seconds_has_a_most() -> None:
+    """So that none makes a moment impossible; but for those only counted, or bounded by the bar."""
+    counted = {"intervals_minutes", "max_minutes_missing_at_open", "max_minutes_missing_at_close"}
+    ruled_by_the_bar = {"latency_budget_seconds"}
+    schema = Strategy.model_json_schema()
+    without = {
+        name
+        for model in [*schema["$defs"].values(), schema]
+        for name, field in model.get("properties", {}).items()
+        if {"days", "months", "minutes", "seconds"} & set(name.split("_"))
+        for kind in [field, *field.get("anyOf", ()), field.get("items", {})]
+        if kind.get("type") == "integer" and not {"maximum", "exclusiveMaximum"} & kind.keys()
+    }
+    assert without == ruled_by_the_bar | counted
+
+
+def test_one_strategy_of_which_definitions_fail_leaves_the_others_theirs_and_is_told(
+    put: Put, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = put("b")
+    put("a")
+    sensors_of = build.strategy_sensors
+
+    def failing(strategy: Strategy, stores: StoresResource) -> Any:
+        if strategy.name == "b":
+            raise pd.errors.OutOfBoundsTimedelta("too long")
+        return sensors_of(strategy, stores)
+
+    monkeypatch.setattr(build, "strategy_sensors", failing)
+    with caplog.at_level(logging.ERROR):
+        jobs = {job.name for job in build.all_definitions().jobs or ()}
+    assert "a__daily" in jobs
+    assert "b__daily" not in jobs
+    assert "left out: b: " in caplog.text
+    assert "OutOfBoundsTimedelta: too long" in caplog.text
+    assert str(file) in caplog.text
 
 
 def test_a_fault_that_no_rule_foresees_leaves_its_own_file_out_and_no_other(

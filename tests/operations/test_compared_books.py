@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.operations import network_comparison
-from nn_assets.operations.compared_books import _record
+from nn_assets.operations import compared_books, network_comparison
+from nn_assets.operations.compared_books import _record, books_of
+from nn_assets.operations.replay_pace import ReplayPace
 
 AXIS = pd.date_range("2020-01-01", periods=4, freq="D")
 SYMBOLS = ("A", "B")
@@ -49,3 +50,36 @@ def test_a_record_has_the_mean_and_the_deviation_of_the_members_there_are() -> N
     same = _record(history, "network", ["m"] * 4, whole)["network"]
     np.testing.assert_array_equal(same.probability, whole.mean(axis=0))  # to the bit where nobody is missing
     np.testing.assert_array_equal(same.dispersion, whole.std(axis=0, ddof=1))
+
+
+def test_members_that_never_trained_are_not_replayed_and_the_share_told_is_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two of three members trained, and none of the other contestant: three replays, each a third of what is told."""
+    heard: list[str] = []
+    clock = iter(range(0, 10_000, 100))
+
+    def pace(tell: Any, studies: int = 1) -> ReplayPace:
+        return ReplayPace(tell, studies, clock=lambda: float(next(clock)))
+
+    def replayed(*arguments: Any) -> Any:
+        arguments[-1](10, 10)
+        return SimpleNamespace(sharpe_net=float(len(arguments[-2])), sharpe_gross=0.0, absent={})
+
+    monkeypatch.setattr(compared_books, "ReplayPace", pace)
+    monkeypatch.setattr(compared_books, "_figures", replayed)
+    members = np.random.default_rng(4).uniform(size=(3, 4, 2))
+    members[1] = np.nan
+    history: Any = SimpleNamespace(strategy=SimpleNamespace(of_no_direction=False))
+    forecasts = {"mlp": members, "rnn": np.full((3, 4, 2), np.nan)}
+    makers = dict.fromkeys(forecasts, ("network", ["m"] * 4))
+    books = books_of(history, [], forecasts, makers, heard.append)
+    assert (books["mlp"].sharpe_net, books["mlp"].of_members) == (3.0, (1.0, 1.0))
+    assert books["rnn"].why == "no forecast"
+    assert [line.split(";")[0] for line in heard] == [
+        "replaying mlp and each of its 2 members",
+        "replayed 33%",
+        "replayed 67%",
+    ]
+    alone = books_of(history, [], forecasts, makers, heard.append, alone=False)
+    assert (alone["mlp"].of_members, heard[3:]) == ((), ["replaying mlp"])

@@ -17,11 +17,16 @@ import yaml
 
 from nn_assets.cli.check import check_data
 from nn_assets.errors import ShortFoldError
+from nn_assets.evaluation.figure_set import Figures
+from nn_assets.evaluation.study import judge_months
+from nn_assets.operations import compared_books, network_comparison
+from nn_assets.operations import study as studies
+from nn_assets.operations.asof.trials import ground_of
 from nn_assets.operations.catalog import find_strategy, with_example
+from nn_assets.operations.compared_books import books_of
 from nn_assets.operations.history import open_history
 from nn_assets.operations.next_command import history_too_short
 from nn_assets.operations.study import StudyResult
-from nn_assets.operations.study_material import material_of
 from nn_assets.operations.study_page import keep_study, study_plots, write_study_page
 from nn_assets.settings import Strategy
 from tests.operations.homes import study
@@ -99,16 +104,39 @@ def test_the_example_is_studied_on_few_decisions_of_the_real_bars(small: StudyRe
     assert not any(by_row[: len(by_row) - len(rounds)])  # the month's sessions before the first refit have no model
 
 
+@pytest.mark.parametrize(
+    ("until", "counted"),
+    [pytest.param(None, 192, marks=pytest.mark.full, id="nothing seen"), pytest.param("2018-01-27", 96, id="two days")],
+)
 def test_the_books_of_a_comparison_count_the_sessions_that_the_study_counts(
-    small: StudyResult, small_home: Path
+    small: StudyResult, small_home: Path, monkeypatch: pytest.MonkeyPatch, until: str | None, counted: int
 ) -> None:
-    """The month is a part of one: before its first refit there is no model, and no book."""
-    with living_in(small_home), open_history(find_strategy(NAME).strategy) as history:
-        material = material_of(history, [MONTH], small.material.forecasts, watched=False)
-    assert material.month_by_row == small.material.month_by_row
-    assert [history.axis[row] for row, month in enumerate(material.month_by_row) if month] == [
-        play.session for play in small.study.replays["network"].rounds
-    ]
+    """Forty-eight decisions a day from the first refit on, of the days after what one choice over all has seen."""
+    seen: list[Figures] = []
+    figures_of = compared_books._figures
+
+    def watched(*arguments: Any) -> Figures:
+        seen.append(figures_of(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(compared_books, "_figures", watched)
+    prior = {} if until is None else {"prior": "chosen_over_all_folds", "knows_until": pd.Timestamp(until).date()}
+    made = small.material.forecasts["network"].probability[None]
+    with living_in(small_home):
+        strategy = find_strategy(NAME).strategy
+    strategy = strategy.model_copy(update={"learning": strategy.learning.model_copy(update=prior)})
+    with living_in(small_home), open_history(strategy) as history:
+        books = books_of(
+            history, [MONTH], {"mlp": made}, {"mlp": ("network", small.material.model_by_row)}, print, alone=False
+        )
+        rows = network_comparison._rows(history, [MONTH])
+        ground = ground_of(NAME, history.covering(history.last_session).content_hash, history.view().bars)
+        (judged,) = judge_months(
+            strategy, history.sessions_per_year, small.study, [MONTH], studies._terms(history, ground, [MONTH])
+        )
+    assert judged.figures.total["network"].return_sessions == counted
+    assert (seen[0].return_sessions, int(rows.sum())) == (counted, counted)
+    assert books["mlp"].sharpe_net == seen[0].sharpe_net
 
 
 @pytest.mark.full

@@ -81,9 +81,10 @@ def test_no_contestant_fits_an_ensemble_of_volatility_or_scores_of_novelty() -> 
 @pytest.mark.parametrize(("until", "first"), [(None, "2016-05-02"), ("2016-06-15", "2016-06-16")])
 def test_no_session_that_a_choice_over_all_folds_has_seen_counts(until: str | None, first: str) -> None:
     axis = sessions_between("XNYS", "2016-01-04", "2016-08-31")
-    learning = SimpleNamespace(knows_until=until)
-    whole_months = SimpleNamespace(partial_months=False)
-    history = SimpleNamespace(axis=axis, strategy=SimpleNamespace(learning=learning, walk_forward=whole_months))
+    prior = {} if until is None else {"prior": "chosen_over_all_folds", "knows_until": until}
+    of = find_strategy("planted_edge").strategy
+    of = of.model_copy(update={"learning": of.learning.model_copy(update=prior)})
+    history = SimpleNamespace(axis=axis, strategy=of, stores=SimpleNamespace(ledger=None))
     rows = network_comparison._rows(history, ["2016-05", "2016-06"])  # type: ignore[arg-type]
     assert list(axis[rows]) == list(axis[axis >= first])
 

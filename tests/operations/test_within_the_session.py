@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,23 +13,26 @@ import pandas as pd
 import pytest
 import yaml
 
-from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.errors import DecisionError, PublicationError, SettingsError
 from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.market.calendar.decision_bars import DecisionTiming, catching_up_decisions
+from nn_assets.operations import study_page
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
-from nn_assets.operations.intake.intraday import ingest_intraday
+from nn_assets.operations.intake.intraday import audit_intraday, ingest_intraday
 from nn_assets.operations.models.groups import groups_by_row, groups_of
 from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.pages import caveats_of
 from nn_assets.operations.study import StudyResult, study_identity
+from nn_assets.reports.page import study_page as drawn_page
 from nn_assets.session.daily_round import SENT_LATE
 from nn_assets.session.horizon_in_session import decisions_that_count
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import parse_strategy
+from nn_assets.settings.sections import STUDIED_AND_REPLAYED_ONLY
 from tests.cli.conftest import call
 from tests.operations import within_the_session as intraday
 from tests.operations.homes import study
@@ -102,6 +107,34 @@ def test_a_verdict_knows_how_many_decisions_a_day_count(studied: StudyResult, he
         decisions = here.decisions.model_copy(update={"overnight": overnight})
         intraday_settings = here.intraday.model_copy(update={"decisions": decisions})
         assert decisions_that_count(here.model_copy(update={"intraday": intraday_settings})) == counts
+
+
+SAYS_SESSIONS = {
+    "Held past a session's end",
+    "0 of 6 sessions, by what could not be closed",
+    f"The settings say trade_without_verdict: it changes nothing, since {STUDIED_AND_REPLAYED_ONLY}.",
+}
+"""What the page says of sessions themselves: every other row of its record is a decision."""
+
+
+def test_the_page_calls_decisions_decisions(
+    studied: StudyResult, here: Strategy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read whole, without its markup; the positions of its replay are drawn by another page."""
+    monkeypatch.setattr(study_page, "_kept_study", lambda _: tmp_path / "kept.json")
+    set_aside = pd.DataFrame({"symbol": ["SIM02"], "session": [pd.Timestamp("2024-02-03 09:00")], "field": ["high"]})
+    set_aside = set_aside.assign(rule="high_low_bracket", value="49.5")
+    monkeypatch.setattr(study_page, "_set_aside", lambda *_: (set_aside, "1"))
+    with open_history(here) as history:
+        study_page.keep_study(history, studied, {})
+        text = drawn_page(study_page.study_sheet(history))
+    lines = html.unescape(re.sub("<[^>]+>", "\n", re.sub("<style.*?</style>", "", text, flags=re.DOTALL))).split("\n")
+    of_sessions = {
+        line.strip() for line in lines if re.search("session", line.replace(intraday.NAME, ""), re.IGNORECASE)
+    }
+    assert of_sessions == SAYS_SESSIONS
+    assert {"Out-of-sample decisions", "decisions with a gain", "decisions", "Decisions"} <= {*map(str.strip, lines)}
+    assert any(line.startswith("SIM02 2024-02-03T09:00 high") for line in lines)
 
 
 def test_a_flat_book_holds_nothing_through_a_sessions_end(studied: StudyResult) -> None:
@@ -450,23 +483,50 @@ def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, ke
 def test_a_budget_that_no_decision_can_meet_is_refused_unless_the_file_says_when_bars_were_known(
     tmp_path: Path,
 ) -> None:
-    """Known 5 seconds after its end and 5 of computing: 10, beyond a budget of 8."""
+    """Known 5 seconds after its end and 5 of computing: 10, beyond a budget of 8. One symbol left out is enough."""
     late = HOURLY | {"decisions": {"latency_budget_seconds": 8}}
-    bars = BARS[: 5 * 24]
-    with_moments = bars.assign(known_at=bars["date"] + pd.Timedelta(hours=1, seconds=1))
-    for name, delivered in {"unstated": bars, "stated": with_moments}.items():
+    bars = BARS[: 5 * 24].reset_index(drop=True)
+    moments = bars["date"] + pd.Timedelta(hours=1, seconds=1)
+    files = {
+        "unstated": bars,
+        "one bar": bars.assign(known_at=moments.where(bars.index == 0)),
+        "all but one symbol": bars.assign(known_at=moments.where(bars["symbol"] != "SIM02")),
+        "the last decision": bars.assign(known_at=moments.where(bars["date"] == bars["date"].max())),
+        "stated": bars.assign(known_at=moments),
+        "stated, and late": bars.assign(known_at=moments + pd.Timedelta(seconds=10)),
+    }
+    for name, delivered in files.items():
         home = tmp_path / name
         home.mkdir()
         intraday.write(home, delivered, starts=STARTS, ends="2024-01-16", **late)
         with living_in(home), open_history(strategy_of(intraday.NAME)) as history:
             folder = home / "strategies"
-            if name == "stated":
+            if name in {"the last decision", "stated", "stated, and late"}:
                 assert ingest_intraday(history, folder)[1] == len(bars)
+                timing = decision_timing(history)
+                assert timing is not None
+                expected = {"the last decision": 23, "stated": 0, "stated, and late": 24}[name]
+                assert int(timing.late[:24].sum()) == expected
                 continue
             with pytest.raises(SettingsError) as refused:
                 ingest_intraday(history, folder)
             for key, value in {"latency_budget": 8, "known_at_lag": 5, "computing": 5}.items():
                 assert f"{key}_seconds {value}" in str(refused.value)
+            counts = {"one bar": "119 of 120 bars", "all but one symbol": "24 of 120 bars"}
+            assert counts.get(name, "the files state no known_at") in str(refused.value)
+
+
+def test_bars_that_all_lie_outside_the_history_are_counted_and_nothing_is_taken_in(tmp_path: Path) -> None:
+    bars = BARS[: 5 * 24]
+    for number, days in enumerate((-60, 400)):
+        home = tmp_path / str(number)
+        home.mkdir()
+        elsewhere = bars.assign(date=bars["date"] + pd.Timedelta(days=days))
+        intraday.write(home, elsewhere, starts=STARTS, ends="2024-01-16", **HOURLY)
+        with living_in(home), open_history(strategy_of(intraday.NAME)) as history:
+            assert ingest_intraday(history, home / "strategies")[1:] == (120, 120)
+            with pytest.raises(PublicationError, match="intraday bars from 2024-01-15"):
+                audit_intraday(history)
 
 
 @pytest.mark.full

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.reports.tables import figure_table, fold_table, markdown_table, sized_positions, why_frame
+from nn_assets.reports.tables import counted_as, figure_table, fold_table, markdown_table, sized_positions, why_frame
 from tests.evaluation.tracks import made_record
 from tests.reports.pages import STEPS, made_steps, made_targets
 
@@ -23,6 +23,23 @@ def test_the_network_stands_first_and_missing_figures_have_reasons() -> None:
     assert rows["AUC"][3].text == "\N{EN DASH}"
     assert "no forecasts" in rows["AUC"][3].why
     assert any("buy and hold" in gap and "AUC" in gap for gap in table.gaps)
+
+
+def test_a_record_of_decisions_is_told_in_decisions() -> None:
+    figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
+    in_decisions = repr((figure_table(figures, "decisions"), fold_table(figures, "decisions")))
+    assert "session" not in in_decisions.lower()
+    assert (
+        in_decisions.lower().replace("decision", "session")
+        == repr((figure_table(figures), fold_table(figures))).lower()
+    )
+
+
+def test_only_the_words_for_rows_are_changed_in_a_sentence() -> None:
+    sentence = "2 comparisons on daily rank IC over 1 session; 63 sessions, gate.max_stale_sessions"
+    expected = "2 comparisons on each decision's rank IC over 1 decision; 63 decisions, gate.max_stale_sessions"
+    assert counted_as(sentence, "decisions") == expected
+    assert counted_as(sentence, "sessions") == sentence
 
 
 def test_only_the_best_of_a_row_is_marked() -> None:

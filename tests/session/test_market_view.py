@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,18 @@ def test_the_volatility_beside_the_median_knows_of_no_stranger_and_of_no_later_s
     few = belongs()
     few[:, 4] = False
     assert np.isnan(market_view(PANEL, SETTINGS, few).relative_volatility[:JOINED]).all()
+
+
+@pytest.mark.parametrize("candidates", [None, belongs()], ids=["everyone", "members"])
+def test_what_a_view_makes_when_it_is_asked_cannot_be_written_to(candidates: np.ndarray | None) -> None:
+    """All sessions share one array: a number written into it would be of every later decision."""
+    view = market_view(PANEL, SETTINGS, candidates)
+    made = [name for name, what in vars(MarketView).items() if isinstance(what, property | cached_property)]
+    arrays = {name: array for name in made if isinstance(array := getattr(view, name), np.ndarray)}
+    assert {"relative_returns", "relative_volatility", "usual_volatility"} <= set(arrays)
+    assert [name for name, array in arrays.items() if array.flags.writeable] == []
+    with pytest.raises(ValueError, match="read-only"):
+        view.relative_returns[5, 0] = 1.0
 
 
 def test_what_an_order_is_priced_by_is_of_the_sessions_before_its_fill() -> None:

@@ -50,7 +50,9 @@ def stamped_intraday(
     hours = trading_hours(calendar, settings, delivered["bar_at"].min(), delivered["bar_at"].max())
     session_index = hours.locate(nanoseconds(delivered["bar_at"])).session
     by_day = delivered["bar_at"].dt.tz_localize(None).dt.normalize()
-    session = by_day.where(session_index < 0, hours.sessions.to_numpy()[np.maximum(session_index, 0)])
+    session = by_day  # of bars that lie in no session, as all do that lie before the first or after the last one
+    if len(hours.sessions):
+        session = by_day.where(session_index < 0, hours.sessions.to_numpy()[np.maximum(session_index, 0)])
     known_at = delivered["bar_at"] + bar + pd.Timedelta(seconds=settings.known_at_lag_seconds)
     if decided_to is not None:
         known_at = known_at.mask(session <= decided_to, arrived_at)

@@ -17,6 +17,7 @@ from nn_assets.errors import FoldError, ModelError, SettingsError
 from nn_assets.learning.first_month import first_model_month, first_refit_day
 from nn_assets.learning.folds import fitted_month
 from nn_assets.learning.refits import refits_of
+from nn_assets.operations.clock import LAST_OF_A_DAY
 from nn_assets.settings import Strategy
 from nn_assets.settings.changes import hash_of_settings
 from nn_assets.settings.search import SearchSettings
@@ -185,9 +186,12 @@ def as_fitted(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> Stra
 
 
 def in_sample_until(ledger: Ledger, strategy: Strategy) -> pd.Timestamp | None:
-    """The last session that one choice over all folds has seen; None where every choice was made before its fold."""
+    """The last moment that one choice over all folds has seen; None where every choice was made before its fold.
+
+    Of ``learning.knows_until``, a day, its end: every decision within that day is seen.
+    """
     prior, until = strategy.learning.prior, strategy.learning.knows_until
-    days = [] if until is None or prior != "chosen_over_all_folds" else [pd.Timestamp(until)]
+    days = [] if until is None or prior != "chosen_over_all_folds" else [pd.Timestamp(until) + LAST_OF_A_DAY]
     if strategy.search is not None and strategy.search.scope == "all_folds":
         days += [pd.Timestamp(choice.saw_until) for choice in choices_on_record(ledger, strategy).values()]
     return max(days, default=None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.arrays import Symbol, named_rows
+from nn_assets.arrays import BoolArray, Symbol, named_rows
 from nn_assets.contracts import INTRADAY_VERSIONS, empty
 from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
 from nn_assets.errors import PublicationError, SettingsError
@@ -30,11 +30,12 @@ from nn_assets.operations.asof.halts import INTRADAY_GATE
 from nn_assets.operations.asof.intraday_quarantine import intraday_publications
 from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of, with_contradictions
 from nn_assets.operations.clock import now_utc, seen_until
+from nn_assets.operations.decision_timing import every_decision_late
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_contradicted, append_versions
 from nn_assets.operations.intake.intraday_details import append_intraday_details, details_beside
 from nn_assets.operations.publication_moments import keep_moments
-from nn_assets.settings import IntradaySettings
+from nn_assets.settings import IntradaySettings, Strategy
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.tables.intraday_files import read_intraday_files
 from nn_assets.sources.tables.limits import Limits
@@ -99,9 +100,8 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
     stored, explicit = _versions(history), stated_in(delivered[wanted])
-    if explicit is None or not explicit.any():
-        _refuse_always_late(settings)
     seen = stamped[wanted].reset_index(drop=True)
+    _refuse_always_late(strategy, stored, seen, explicit)
     append_intraday_details(history, delivered[wanted].reset_index(drop=True), seen, explicit)
     fresh, counted = new_intraday(stored, seen, explicit=explicit)
     append_contradicted(history.stores, strategy.name, RAW_INTRADAY, counted.contradicted)
@@ -109,18 +109,32 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     return counted, len(delivered), int((~wanted).sum())
 
 
-def _refuse_always_late(settings: IntradaySettings) -> None:
-    """Refuse a latency budget that no decision can meet, where every bar is known its lag after its end."""
-    decisions, lag = settings.decisions, settings.known_at_lag_seconds
-    if decisions is None or decisions.latency_budget_seconds >= lag + decisions.computing_seconds:
+def _refuse_always_late(
+    strategy: Strategy, stored: IntradayVersions, seen: IntradayVersions, explicit: BoolArray | None
+) -> None:
+    """Refuse a latency budget that no decision can meet, where bars are taken to be known their lag after their end.
+
+    One bar that states no known_at makes its decision late, whatever the others of that decision state. Files that
+    state it of every bar are taken in, late or not: that is what happened, and is counted.
+    """
+    decisions, settings = strategy.decisions, strategy.intraday
+    if decisions is None or settings is None or seen.empty:
         return
+    lag = settings.known_at_lag_seconds
+    with_moment = 0 if explicit is None else int(explicit.sum())
+    if decisions.latency_budget_seconds >= lag + decisions.computing_seconds or with_moment == len(seen):
+        return
+    if with_moment and not every_decision_late(strategy, pd.concat([stored, seen], ignore_index=True)):
+        return
+    unstated = f"{len(seen) - with_moment:,} of {len(seen):,} bars delivered state no known_at" if with_moment else ""
     raise SettingsError(
-        expected=f"a budget of at least {lag + decisions.computing_seconds} seconds: the files state no known_at, so "
-        f"that every decision is sent intraday.known_at_lag_seconds {lag} and intraday.decisions.computing_seconds "
-        f"{decisions.computing_seconds} after its bar's close",
+        expected=f"a budget of at least {lag + decisions.computing_seconds} seconds: "
+        f"{unstated or 'the files state no known_at'}, so that every decision is sent intraday.known_at_lag_seconds "
+        f"{lag} and intraday.decisions.computing_seconds {decisions.computing_seconds} after its bar's close",
         found=f"intraday.decisions.latency_budget_seconds {decisions.latency_budget_seconds}: every decision would be "
         "late and no order sent",
-        remedy="raise the budget, or lower known_at_lag_seconds or computing_seconds to what they are",
+        remedy="raise the budget, or lower known_at_lag_seconds or computing_seconds to what they are"
+        + ", or state known_at of every bar" * bool(with_moment),
         key="intraday.decisions.latency_budget_seconds",
     )
 
@@ -232,7 +246,9 @@ def intraday_notices(history: History) -> list[Notice]:
         return []
     bars = history.stores.publications.bars(publication)
     left_out = session_bars(bars, history.strategy.market.calendar, _settings(history)).left_out
-    still = still_price_notices(bars) if history.strategy.decisions else []
+    decisions = history.strategy.decisions
+    span = 0 if decisions is None else decisions.every_bars * history.strategy.label.horizon_sessions
+    still = [] if decisions is None else still_price_notices(bars, span)
     return still + [
         Notice(
             row.rule,
