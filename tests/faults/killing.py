@@ -71,26 +71,26 @@ def again(kept: Path, root: Path) -> None:
 
 def lived(root: Path, step: Step, killed_at: str = "") -> tuple[int, dict[str, Any]]:
     """Do a step in a process of its own; its exit code, and what it passed, and imported, if it came to its end."""
-    errors, told = root.parent / "error.txt", root.parent / "lived.json"
+    errors, answer = root.parent / "error.txt", root.parent / "lived.json"
 
     def act() -> None:
         passing = Watch(killed_at)
         live(root, step, passing)
-        lived = {"passed": list(dict.fromkeys(passing.passed)), "sites": passing.sites, "modules": list(sys.modules)}
-        told.write_text(json.dumps(lived), "utf-8")
+        summary = {"passed": list(dict.fromkeys(passing.passed)), "sites": passing.sites, "modules": list(sys.modules)}
+        answer.write_text(json.dumps(summary), "utf-8")
 
     errors.unlink(missing_ok=True)
-    told.unlink(missing_ok=True)
+    answer.unlink(missing_ok=True)
     code = ended(act, errors)
     assert code in (0, -signal.SIGKILL), errors.read_text("utf-8")
-    return code, json.loads(told.read_text("utf-8")) if code == 0 else {}
+    return code, json.loads(answer.read_text("utf-8")) if code == 0 else {}
 
 
 def said(root: Path, step: Step) -> str:
     """The first line of status, as a process of its own says it."""
-    told, errors = root.parent / "said.txt", root.parent / "error.txt"
-    assert ended(lambda: told.write_text(first_line(root, step), "utf-8"), errors) == 0, errors.read_text("utf-8")
-    return told.read_text("utf-8").replace(str(root), "ROOT")
+    answer, errors = root.parent / "said.txt", root.parent / "error.txt"
+    assert ended(lambda: answer.write_text(first_line(root, step), "utf-8"), errors) == 0, errors.read_text("utf-8")
+    return answer.read_text("utf-8").replace(str(root), "ROOT")
 
 
 def whole_step(root: Path, step: Step, folder: Path) -> Whole:
@@ -98,13 +98,13 @@ def whole_step(root: Path, step: Step, folder: Path) -> Whole:
     step.prepare(root)
     before, after = folder / f"{step.name}-before", folder / f"{step.name}-after"
     shutil.copytree(root, before)
-    code, told = lived(root, step)
+    code, answer = lived(root, step)
     assert code == 0
     shutil.copytree(root, after)
-    for name in told["modules"]:
+    for name in answer["modules"]:
         with suppress(ImportError):
             importlib.import_module(name)  # what it imported late the next ones have from here
-    return Whole(step, before, after, tuple(told["passed"]), told["sites"])
+    return Whole(step, before, after, tuple(answer["passed"]), answer["sites"])
 
 
 def kill(root: Path, whole: Whole, point: str, moment: str) -> dict[str, Any]:
@@ -147,16 +147,16 @@ def kill(root: Path, whole: Whole, point: str, moment: str) -> dict[str, Any]:
 
 def tables(root: Path) -> dict[str, list[str]]:
     """The rows of every table but the chain, without where they stand in it and when they were stored, sorted."""
-    found = {}
+    rows_of = {}
     with closing(sqlite3.connect(root / "home" / "ledger.sqlite")) as connection:
         names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")]
         for name in names:
             cursor = connection.execute(f'SELECT * FROM "{name}"')
             columns = [column[0] for column in cursor.description]
-            chosen = [number for number, column in enumerate(columns) if column not in PLACE]
-            found[name] = sorted(_IN_CHAIN.sub("", repr([row[number] for number in chosen])) for row in cursor)
-    found.pop("audit_chain")
-    return found
+            chosen = [number for number, column in enumerate(columns) if column not in CHAIN_COLUMNS]
+            rows_of[name] = sorted(_IN_CHAIN.sub("", repr([row[number] for number in chosen])) for row in cursor)
+    rows_of.pop("audit_chain")
+    return rows_of
 
 
 def apart_of(root: Path, other: Path) -> set[str]:
@@ -175,7 +175,7 @@ def lines(content: bytes) -> set[bytes]:
 
 
 _IN_CHAIN = re.compile(r'"account_until": ?\d+')
-PLACE = ("sequence", "run_id", "recorded_at")
+CHAIN_COLUMNS = ("sequence", "run_id", "recorded_at")
 """Columns, and of a decision's details what it took of its account, that say where in the chain a row stands."""
 ASKED = {"order_events", "reconciliations"}
 """Tables that tell of a kill themselves: what was in doubt is asked about once more, and that is on record."""

@@ -63,9 +63,9 @@ def text() -> str:
     points, killed, faults = kept("points"), kept("killed"), kept("faulted")
     cells = [f"{point} | {moment}" for point, about in points.items() for moment in about["kills"]]
     done = sum(cell in killed for cell in cells)
-    found = sum(fault.name in faults for fault in FAULTS)
+    mended = sum(fault.name in faults for fault in FAULTS)
     measured = (
-        f"Measured: {done} of {len(cells)} kills at {len(points)} write points, {found} of {len(FAULTS)} faults.\n"
+        f"Measured: {done} of {len(cells)} kills at {len(points)} write points, {mended} of {len(FAULTS)} faults.\n"
     )
     parts = [HEAD, measured]
     parts.append("## Write points\n")
@@ -124,13 +124,13 @@ def plain(text: str) -> str:
     return _HASH.sub("HASH", text)
 
 
-def _fault_row(name: str, step: str, found: Mapping[str, Any] | None) -> tuple[str, ...]:
-    if found is None:
+def _fault_row(name: str, step: str, cell: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if cell is None:
         return name, step, NOT_YET, NOT_YET, NOT_YET
-    stops = f"stops: {found['raises']}" if found["raises"] else "goes on"
-    sees = f"{stops}<br>status: {found['says']}" if found["says"] else stops
-    same = "the same rows and files" if found["same"] == "all" else f"the same but for {', '.join(found['same'])}"
-    return name, step, plain(sees).replace("|", "\\|"), found["next"], same
+    stops = f"stops: {cell['raises']}" if cell["raises"] else "goes on"
+    sees = f"{stops}<br>status: {cell['says']}" if cell["says"] else stops
+    same = "the same rows and files" if cell["same"] == "all" else f"the same but for {', '.join(cell['same'])}"
+    return name, step, plain(sees).replace("|", "\\|"), cell["next"], same
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -25,10 +25,13 @@ def kept(table: str, folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
 def keep(table: str, cells: Mapping[str, Mapping[str, Any]], folder: Path = FOLDER) -> None:
     """Add cells, or put them in the place of those before, whoever else does so at the same time."""
     folder.mkdir(exist_ok=True)
-    with (folder / f".{table}.lock").open("a") as lock:
+    lock = os.open(folder, os.O_RDONLY)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         every = kept(table, folder) | cells
         lines = [json.dumps({"cell": name, **every[name]}, ensure_ascii=False) + "\n" for name in sorted(every)]
         beside = folder / f".{table}.staged"
         beside.write_text("".join(lines), "utf-8")
-        os.replace(beside, folder / f"{table}.jsonl")  # noqa: PTH105
+        beside.replace(folder / f"{table}.jsonl")
+    finally:
+        os.close(lock)

@@ -23,23 +23,23 @@ _MAY_WRITE = re.compile(rf"\b(?:{'|'.join(sorted({*WRITERS, *ON}))})\(")
 @cache
 def write_sites() -> dict[str, str]:
     """``module:function`` of each place that writes, and what it calls there, sorted."""
-    found: dict[str, set[str]] = {}
+    sites: dict[str, set[str]] = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         source = file.read_text("utf-8")
         if _MAY_WRITE.search(source) is None:
             continue
         module = str(file.relative_to(PACKAGE).with_suffix("")).replace("/", ".").removesuffix(".__init__")
-        _look(ast.parse(source), module, "", found)
-    return {site: ", ".join(sorted(calls)) for site, calls in sorted(found.items())}
+        _look(ast.parse(source), module, "", sites)
+    return {site: ", ".join(sorted(calls)) for site, calls in sorted(sites.items())}
 
 
-def _look(node: ast.AST, module: str, function: str, found: dict[str, set[str]]) -> None:
+def _look(node: ast.AST, module: str, function: str, sites: dict[str, set[str]]) -> None:
     if isinstance(node, ast.FunctionDef):
         function = node.name
     if name := _writes(node):
-        found.setdefault(f"{module}:{function}", set()).add(name)
+        sites.setdefault(f"{module}:{function}", set()).add(name)
     for child in ast.iter_child_nodes(node):
-        _look(child, module, function, found)
+        _look(child, module, function, sites)
 
 
 def _writes(node: ast.AST) -> str:

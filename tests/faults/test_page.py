@@ -114,16 +114,16 @@ def test_every_write_point_killed_ends_as_one_never_killed(whole_day: tuple[Path
     root, wholes = whole_day
     step, _, point = name.partition(" | ")
     for moment in POINTS[name]["kills"]:
-        found, measured = kill(root, wholes[step], point, moment), kept("killed").get(f"{name} | {moment}")
-        assert measured is None or found == measured, moment
+        cell, measured = kill(root, wholes[step], point, moment), kept("killed").get(f"{name} | {moment}")
+        assert measured is None or cell == measured, moment
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_every_fault_is_said_and_mended(whole_day: tuple[Path, dict[str, Whole]], fault: Any) -> None:
     root, wholes = whole_day
-    found, measured = play(root, wholes[fault.step], fault), kept("faulted").get(fault.name)
-    assert measured is None or plain(found["raises"]) == plain(measured["raises"])
+    cell, measured = play(root, wholes[fault.step], fault), kept("faulted").get(fault.name)
+    assert measured is None or plain(cell["raises"]) == plain(measured["raises"])
 
 
 def test_the_steps_of_the_page_are_those_of_the_day() -> None:

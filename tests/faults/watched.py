@@ -149,13 +149,13 @@ def _watch_ledger(passed: Callable[[str, str], None]) -> None:
         engine, inserted = open_engine(address), list[str]()
 
         def begins(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            if found := _INSERT.match(statement):
-                passed(BEFORE, f"rows: {found[1]}")
+            if match := _INSERT.match(statement):
+                passed(BEFORE, f"rows: {match[1]}")
 
         def ends(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            if found := _INSERT.match(statement):
-                inserted.append(found[1])
-                passed(DURING, f"rows: {found[1]}")
+            if match := _INSERT.match(statement):
+                inserted.append(match[1])
+                passed(DURING, f"rows: {match[1]}")
 
         commit = engine.dialect.do_commit
 

@@ -96,12 +96,12 @@ def desk(root: Path, at: str, *, fills: bool = True, gift: str = "") -> None:
         held[symbol] = held.get(symbol, Decimal(0)) + Decimal(quantity)
     held |= {gift: Decimal(5)} if gift else {}
     money = CASH - sum((Decimal(row[3]) * Decimal(row[4]) for row in made.values()), Decimal(0))
-    standing = [
+    statuses = [
         [name, symbol, quantity, status, quantity if status == "filled" else "0", ""]
         for name, symbol, quantity, *_ in orders
         for status in ["filled" if name in made else "cancelled" if name in asked else "working"]
     ]
-    _put(folder, "orders", "client_order_id,symbol,quantity,status,filled_quantity,reason", standing)
+    _put(folder, "orders", "client_order_id,symbol,quantity,status,filled_quantity,reason", statuses)
     now = f"{at}+00:00"
     _put(folder, "positions", "symbol,quantity,as_of", [[name, str(size), now] for name, size in held.items()])
     _put(folder, "cash", "cash_usd,as_of", [[str(money), now]])
@@ -109,10 +109,10 @@ def desk(root: Path, at: str, *, fills: bool = True, gift: str = "") -> None:
 
 def _reference(root: Path, symbol: str) -> float:
     with closing(sqlite3.connect(root / "home" / "ledger.sqlite")) as connection:
-        found = connection.execute(
+        row = connection.execute(
             "SELECT reference_price FROM orders WHERE symbol = ? ORDER BY session DESC", (symbol,)
         ).fetchone()
-    return round(float(found[0]), 2)
+    return round(float(row[0]), 2)
 
 
 def _read(path: Path) -> list[list[str]]:
