@@ -2,10 +2,11 @@
 
 With quotes: commission from the statements, half-spread from side x (fill - mid), permanent impact from the mid
 30 to 60 minutes later, and the temporary coefficient alone by a non-negative robust regression, because half-spread
-and permanent impact are collinear in turnover. Half-spread and commission are means, however skewed: a book pays the
-mean. A fill 30 times as far off as the others is left out of these as an error, and counted in the note; of one 8 times
-as far off nobody can say, and the interval covers the mean with it and that without. Without quotes only the total shortfall against the reference price is
-fitted, through the temporary coefficient; spread and permanent impact stay prior, marked not identified.
+and permanent impact are collinear in turnover. Half-spread, what widens it, and commission are means, however skewed: a
+book pays the mean. A fill 30 times as far off as the others is left out of these as an error, and counted in the note;
+of one 8 times as far off nobody can say, and the interval covers the mean with it and that without. Without quotes only
+the total shortfall against the reference price is fitted, through the temporary coefficient, and robustly: there the
+market's own moves are the noise; spread and permanent impact stay prior, marked not identified.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from nn_assets.operations.asof.settings_on_record import hashes_in_force
-from nn_assets.operations.clock import as_of_session, has_clock, now_utc
+from nn_assets.operations.clock import as_of_session, counts_until, has_clock, now_utc
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -54,10 +54,7 @@ def study_in_force(
     decided_at : UTC moment, optional
         When the session was put on record; None while it is undecided.
     """
-    until = decided_at
-    if has_clock(strategy.market, now_utc()):
-        due = as_of_session(strategy.market, session)
-        until = due if decided_at is None else min(due, decided_at)
+    until = counts_until(strategy.market, session, decided_at)
     return latest_study(ledger, strategy, session.strftime("%Y-%m"), until)
 
 
