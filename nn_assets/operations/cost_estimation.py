@@ -108,8 +108,8 @@ def _unfilled(history: History, fills: FillRows, first: pd.Timestamp, last: pd.T
     following = history.axis.get_indexer(pd.DatetimeIndex(orders["session"])) + 1
     known = (following > 0) & (following < len(history.axis))
     orders = orders[known].assign(session=history.axis[following[known]])
-    told = orders["session"].between(max(first, fills["session"].min()), min(last, fills["session"].max()))
-    waits = told & ~orders["client_order_id"].isin(fills["client_order_id"])
+    within = orders["session"].between(max(first, fills["session"].min()), min(last, fills["session"].max()))
+    waits = within & ~orders["client_order_id"].isin(fills["client_order_id"])
     return orders.loc[waits, ["client_order_id", "symbol", "session", "side"]].reset_index(drop=True)
 
 
