@@ -418,9 +418,9 @@ def _asked_this_session(
 
 def _end_what_may_not_go_on(driver: Driver, books: Iterable[BookNow]) -> str:
     """Ask for the end of orders under way that the controls of now would not send; what a venue that is down said."""
-    orders = driver.record().orders.values()
+    live = [tracked for tracked in driver.record().orders.values() if tracked.is_live]
     try:
-        ask(driver, ended_too=any(tracked.is_live and outlived(driver, tracked.order) for tracked in orders))
+        ask(driver, ended_too=any(tracked.stopped or outlived(driver, tracked.order) for tracked in live))
         if _end_stopped(driver, books):
             ask(driver, ended_too=True)
     except UNREACHED as error:
@@ -431,7 +431,8 @@ def _end_what_may_not_go_on(driver: Driver, books: Iterable[BookNow]) -> str:
 def _end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:
     """Ask for the end of orders under way that are not to fill under the controls of now; stops are ended elsewhere.
 
-    Those of a halted book, and below that those of which something left would open or enlarge.
+    Those of a halted book, and below that those of which something left would open or enlarge. Returns whether
+    something of them goes again once they ended.
     """
     record, there = driver.record(), False
     by_name = {book.strategy.name: book for book in books}
@@ -453,7 +454,7 @@ def _end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:
             stopped += [child.client_order_id for child in mine if child not in passes]
         if stopped:
             cancel_one(driver, tracked, why, stopped)
-            there = True
+            there = there or len(stopped) < len(left)
     return there
 
 
