@@ -35,6 +35,7 @@ OUTLIVED = "session_over"
 WITH_ANOTHER = "cancelled_with_another_book"
 """Why a book's order ended that was netted with one that a control stopped, where it could not go again."""
 _DOUBTFUL = ("sending", "unsure", "unknown")
+_BESIDE = ("cancel_asked", "not_yet")  # they leave an order as it is
 _MOST_TOLD = 5
 
 
@@ -58,7 +59,7 @@ class TrackedOrder:
     @property
     def status(self) -> str:
         """``waiting`` (nothing was sent), ``doubtful``, ``working``, or the event that ended it."""
-        names = [event.event for event in self.events if event.event != "cancel_asked"]
+        names = [event.event for event in self.events if event.event not in _BESIDE]
         if not names:
             return "waiting"
         return "doubtful" if names[-1] in _DOUBTFUL else "working" if names[-1] == "taken" else names[-1]
