@@ -11,7 +11,7 @@ from nn_assets.brokers.file_drop import FileDropVenue
 from nn_assets.operations.accounts.reconciling import reconcile
 from nn_assets.operations.accounts.sending import cancel_orders, send_orders
 from nn_assets.operations.asof.accounts import recorded_for
-from tests.operations.account_books import OPEN, TRADED, Desk
+from tests.operations.account_books import OPEN, TRADED, Desk, Fails
 
 MORNING = pd.Timestamp("2024-03-05 13:40", tz="UTC")
 SESSIONS = [pd.Timestamp(day) for day in ("2024-03-04", "2024-03-05", "2024-03-06", "2024-03-07")]
@@ -227,3 +227,31 @@ def test_what_a_sale_that_works_on_leaves_is_protected_once_its_session_is_over(
         reconcile(desk.driver())
         send_orders(desk.driver())
         assert [order.quantity for order in desk.venue.taken.values() if order.kind == "stop"] == stops
+
+
+# --- killed anywhere --------------------------------------------------------------------------------------
+
+
+@pytest.mark.full
+def test_killed_at_any_point_of_a_halt_what_goes_again_goes_once(tmp_path: Path, monkeypatch) -> None:
+    def halted(folder: str, point: str) -> list[str]:
+        desk, passed = netted_and_one_halted(tmp_path / folder), list[str]()
+
+        def reached(name: str) -> None:
+            passed.append(name)
+            if name == point and passed.count(name) == 1:
+                raise Fails(name)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("nn_assets.operations.accounts.sending.reached", reached)
+            desk.quiet(lambda: send_orders(desk.driver()))
+        send_orders(desk.driver())
+        send_orders(desk.driver())
+        assert at_venue(desk) == [("AAA", 500.0, "working"), ("AAA", 800.0, "cancelled")], point
+        assert len(desk.venue.sends) == len(set(desk.venue.sends))
+        return passed
+
+    killed = dict.fromkeys(halted("whole", ""))
+    assert len(killed) > 8
+    for point in killed:
+        halted(point, point)
