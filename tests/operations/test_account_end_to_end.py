@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,10 +25,12 @@ from nn_assets.operations.accounts.of_the_day import account_due, after_round, b
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.cost_estimation import shortfall_on_record
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.exported_tables import read_of_ledger
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.intake.fills import import_fills
 from nn_assets.operations.situation import headline_now
 from nn_assets.session.filling import _liquidity
 from tests.operations import homes
@@ -216,7 +219,8 @@ def test_orders_that_the_venue_never_ends_are_not_piled_up_and_halt_the_book(at_
     assert len(symbols) == len(set(symbols))
     assert states(there.home, "portfolio_states")["breaker"].fillna("").tolist() == ["", *["unfinished_run"] * 3]
     with open_history(strategy_of()) as history:
-        reconciled = history.stores.ledger.read("reconciliations", "account.tiny").sort_values("sequence")
+        reconciled = history.stores.ledger.read("reconciliations", "account.tiny", bookkeeping=True)
+        reconciled = reconciled.sort_values("sequence")
         assert list(reconciled["state"]) == ["agreed", "differs", "differs", "differs"]
         assert "unfinished_run" in str(headline_now(history))
         assert decisions_repeat_in_replay(history) == (4, [])
@@ -252,6 +256,33 @@ def test_reducing_between_the_sending_and_the_open_opens_nothing_at_the_venue(at
     there.decide(SESSIONS[1])
     assert there.venue.positions() == {}
     assert len(states(there.home, "fills")) == 0
+
+
+@pytest.mark.full
+def test_a_brokers_own_statement_of_the_venues_fills_counts_once(at_venue: Traded, tmp_path: Path) -> None:
+    there = at_venue
+    there.now = as_of_session(strategy_of().market, SESSIONS[0]) + pd.Timedelta(minutes=15)
+    there.decide(SESSIONS[0])
+    for session in SESSIONS[1:3]:
+        there.trade(session)
+        there.decide(session)
+    stated = states(there.home, "fills").loc[
+        :, ["fill_id", "client_order_id", "symbol", "session", "quantity", "price", "commission_usd"]
+    ]
+    stated["mid_price"] = stated["price"] * (1.0 - np.sign(stated["quantity"]) * 1e-4)
+    stated.assign(fill_id="stated-" + stated["fill_id"], session=stated["session"].dt.strftime("%Y-%m-%d")).to_csv(
+        tmp_path / "statement.csv", index=False
+    )
+    with open_history(strategy_of()) as history:
+        before = shortfall_on_record(history, SESSIONS[0], SESSIONS[2])[0][0]
+    assert import_fills(NAME, tmp_path / "statement.csv")["imported"] == len(stated) > 5
+    with open_history(strategy_of()) as history:
+        after = shortfall_on_record(history, SESSIONS[0], SESSIONS[2])[0][0]
+    assert (after.lines, after.ordered_usd) == (before.lines, pytest.approx(before.ordered_usd))
+    assert after.shortfall.total_usd == pytest.approx(before.shortfall.total_usd)
+    spread = math.fsum(abs(stated["quantity"]) * stated["price"]) * 1e-4
+    assert after.shortfall.spread_usd == pytest.approx(spread, rel=1e-3)
+    assert before.shortfall.spread_usd != pytest.approx(spread, rel=1e-3)
 
 
 @pytest.mark.full
