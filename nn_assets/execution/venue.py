@@ -72,6 +72,24 @@ class VenueFill:
     commission_usd: float | None = None  # None: the venue does not say
 
 
+@dataclass(frozen=True)
+class OrderHours:
+    """From when until when a venue takes orders of a kind for a session, UTC; before and after it refuses them."""
+
+    begins: pd.Timestamp
+    ends: pd.Timestamp  # itself too late
+
+
+def hours_of(venue: Venue, kind: OrderKind, session: pd.Timestamp) -> OrderHours | None:
+    """When a venue takes orders of a kind for a session, by its method ``takes`` of these two.
+
+    None where it takes them at any time: such a venue may leave the method out.
+    """
+    takes = getattr(venue, "takes", None)
+    hours: OrderHours | None = None if takes is None else takes(kind, session)
+    return hours
+
+
 class Venue(Protocol):
     """An account at a venue. Every method may raise ``VenueDownError``; each may be asked again at any time."""
 

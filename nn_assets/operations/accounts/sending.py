@@ -184,6 +184,8 @@ def _stopped_by(
         return "no_strategy", every
     if order.kind != "stop":
         moments = [fill_moment(strategy, order.session) for strategy in strategies if strategy is not None]
+        hours = driver.hours_of(order)
+        moments += [] if hours is None else [hours.ends]
         if driver.now() >= min(moments):
             return "late", every
     by_name = {book.strategy.name: book for book in books}
@@ -279,7 +281,11 @@ def _send_all(driver: Driver, books: tuple[BookNow, ...]) -> None:
     _end_stops_in_the_way(driver, books)
     _send_waiting(driver, books)
     send_stops(driver, books)
-    left = [tracked for tracked in driver.record().orders.values() if tracked.order.quantity != 0.0]
+    left = [
+        tracked
+        for tracked in driver.record().orders.values()
+        if tracked.order.quantity != 0.0 and not (tracked.status == "waiting" and driver.comes_too_early(tracked.order))
+    ]
     if any(tracked.status in ("doubtful", "waiting") for tracked in left):
         driver.sleep(driver.account.settle_seconds)
         ask(driver)
@@ -333,7 +339,17 @@ def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
             elif stopped[0] in ("late", "no_strategy"):
                 driver.note(tracked, "ended", "unknown_to_the_venue")
             continue
+        if driver.comes_too_early(order):
+            _note_not_yet(driver, tracked)
+            continue
         send_one(driver, tracked)
+
+
+def _note_not_yet(driver: Driver, tracked: TrackedOrder) -> None:
+    """Put on record, once, from when the venue takes an order: it waits until then."""
+    hours = driver.hours_of(tracked.order)
+    if hours is not None and not any(event.event == "not_yet" for event in tracked.events):
+        driver.note(tracked, "not_yet", begins=hours.begins.isoformat())
 
 
 def _is_lost(driver: Driver, tracked: TrackedOrder) -> bool:

@@ -31,6 +31,7 @@ ORDERS, EVENTS, FILLS, RECONCILIATIONS = "account_orders", "order_events", "acco
 AGREED, DIFFERS, ACCEPTED = "agreed", "differs", "accepted"
 ALLOTTED, HELD_BACK = "allotted", "held_back"
 _DOUBTFUL = ("sending", "unsure", "unknown")
+_BESIDE = ("cancel_asked", "not_yet")  # they leave an order as it is
 _MOST_TOLD = 5
 
 
@@ -54,7 +55,7 @@ class TrackedOrder:
     @property
     def status(self) -> str:
         """``waiting`` (nothing was sent), ``doubtful``, ``working``, or the event that ended it."""
-        names = [event.event for event in self.events if event.event != "cancel_asked"]
+        names = [event.event for event in self.events if event.event not in _BESIDE]
         if not names:
             return "waiting"
         return "doubtful" if names[-1] in _DOUBTFUL else "working" if names[-1] == "taken" else names[-1]
