@@ -45,7 +45,9 @@ def after_round(history: History, run_id: str, log: logging.Logger) -> None:
     """Send what the books of the strategy's account decided, once each of them has."""
     driver = _driver(history, run_id)
     if driver is not None:
-        log.info("account %s: %s", driver.account.name, sent_text(send_orders(driver)))
+        sent = send_orders(driver)
+        log.info("account %s: %s", driver.account.name, sent_text(sent))
+        _alert_of_unsent(history, driver, sent, run_id)
         _alert_of_refusals(history, driver, run_id)
 
 
@@ -57,6 +59,7 @@ def keep_account(history: History, run_id: str) -> dict[str, Any]:
     result = reconcile(driver)
     _alert(history, driver, result, run_id)
     sent = send_orders(driver, waits=False)
+    _alert_of_unsent(history, driver, sent, run_id)
     _alert_of_refusals(history, driver, run_id)
     return {"account": driver.account.name, "state": result.state, "says": result.sentence, "sent": sent_text(sent)}
 
@@ -117,6 +120,26 @@ def _alert(history: History, driver: Driver, result: Reconciled, run_id: str) ->
         strategy=history.strategy.name,
         run_id=run_id,
         session=str(result.session.date()),
+    )
+
+
+def _alert_of_unsent(history: History, driver: Driver, sent: Sent, run_id: str) -> None:
+    """An alert where the venue could not be reached, or books that are late keep the orders of the others back."""
+    sessions = [book.session for book in driver.books() if book.session is not None]
+    if not (sent.down or sent.waits_for) or not sessions:
+        return
+    session, name = str(max(sessions).date()), driver.account.name
+    waits = f"nothing of {session} is sent: {', '.join(sent.waits_for)} has not decided it, and the orders net"
+    late = "run the late strategy; nn-assets account send --alone sends the others' orders without it"
+    down = "see that the venue can be reached, then nn-assets account sync; after the orders' moment none is sent"
+    append_alert(
+        f"account:{name}:{session}:unsent:{','.join(sent.waits_for) or sent.down}",
+        lambda: str(headline_now(history)),
+        cause=f"account {name}: " + (waits if sent.waits_for else f"orders could not be sent: {sent.down}"),
+        remedy=late if sent.waits_for else down,
+        strategy=history.strategy.name,
+        run_id=run_id,
+        session=session,
     )
 
 
