@@ -11,7 +11,7 @@ from nn_assets.errors import NnAssetsError
 from nn_assets.execution.venue import OrderHours, hours_of
 from nn_assets.execution.venues import account_of, venue_of
 from nn_assets.market.calendar.sessions import is_session, next_session, session_hours, timezone_of
-from nn_assets.operations.account_faults import fault_of_refusals
+from nn_assets.operations.account_faults import fault_of_refusals, fault_of_unsent
 from nn_assets.operations.accounts.books import account_for
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.reconciling import Reconciled, reconcile
@@ -47,7 +47,8 @@ def after_round(history: History, run_id: str, log: logging.Logger) -> None:
     if driver is not None:
         sent = send_orders(driver)
         log.info("account %s: %s", driver.account.name, sent_text(sent))
-        _alert_of_unsent(history, driver, sent, run_id)
+        if not sent.waits_for:  # a book of the account that decides later today is no fault
+            _alert_of_unsent(history, driver, sent, run_id)
         _alert_of_refusals(history, driver, run_id)
 
 
@@ -124,23 +125,20 @@ def _alert(history: History, driver: Driver, result: Reconciled, run_id: str) ->
 
 
 def _alert_of_unsent(history: History, driver: Driver, sent: Sent, run_id: str) -> None:
-    """An alert where the venue could not be reached, or books that are late keep the orders of the others back."""
-    sessions = [book.session for book in driver.books() if book.session is not None]
-    if not (sent.down or sent.waits_for) or not sessions:
-        return
-    session, name = str(max(sessions).date()), driver.account.name
-    waits = f"nothing of {session} is sent: {', '.join(sent.waits_for)} has not decided it, and the orders net"
-    late = "run the late strategy; nn-assets account send --alone sends the others' orders without it"
-    down = "see that the venue can be reached, then nn-assets account sync; after the orders' moment none is sent"
-    append_alert(
-        f"account:{name}:{session}:unsent:{','.join(sent.waits_for) or sent.down}",
-        lambda: str(headline_now(history)),
-        cause=f"account {name}: " + (waits if sent.waits_for else f"orders could not be sent: {sent.down}"),
-        remedy=late if sent.waits_for else down,
-        strategy=history.strategy.name,
-        run_id=run_id,
-        session=session,
-    )
+    """An alert for each book that has orders which are not on their way, once for each number of them."""
+    for book in driver.books():
+        fault = fault_of_unsent(history.stores.ledger, book.strategy, book.session, driver.now(), down=sent.down)
+        if fault is None:
+            continue
+        append_alert(
+            f"account:{driver.account.name}:{book.strategy.name}:unsent:{fault.why}",
+            lambda: str(headline_now(history)),
+            cause=fault.why,
+            remedy=fault.remedy,
+            strategy=book.strategy.name,
+            run_id=run_id,
+            session=str(pd.Timestamp(book.session).date()),
+        )
 
 
 def _alert_of_refusals(history: History, driver: Driver, run_id: str) -> None:
