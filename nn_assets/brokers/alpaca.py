@@ -22,6 +22,8 @@ from nn_assets.errors import NnAssetsError, SettingsError, SourceError
 from nn_assets.execution.own_venues import ALPACA_PAPER, AlpacaVenueSettings
 from nn_assets.execution.venue import (
     OrderAtVenue,
+    OrderHours,
+    OrderKind,
     OrderStatus,
     VenueDownError,
     VenueFill,
@@ -29,6 +31,7 @@ from nn_assets.execution.venue import (
     VenueRefusedError,
     VenueUnsureError,
 )
+from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.sources.http import JsonClient
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.retry import DEFAULT_POLICY, Fault, RetryPolicy, persist
@@ -43,6 +46,9 @@ _KINDS = {
     "limit": ("limit", "day"),
     "stop": ("stop", "gtc"),
 }
+_CALENDAR, _ZONE = "XNYS", "America/New_York"
+_TAKEN_FROM = pd.Timedelta(hours=19)  # on the day before: "after 9:28am but before 7:00pm ET will be rejected"
+_OPENING_ENDS, _CLOSING_ENDS = pd.Timedelta(minutes=2), pd.Timedelta(minutes=10)  # 9:28 and 15:50
 _ENDED: Mapping[str, OrderStatus] = {
     "filled": "filled",
     "canceled": "cancelled",
@@ -109,6 +115,19 @@ class AlpacaVenue:
                 raise _unsure(order.client_order_id, f"an answer that is not of this order: {str(answer)[:200]}")
             else:
                 self._our_ids[str(answer.get("id"))] = order.client_order_id
+
+    def takes(self, kind: OrderKind, session: pd.Timestamp) -> OrderHours | None:
+        """When orders for an auction are taken, as of :func:`.hours_of`; the others at any time.
+
+        Alpaca documents that orders for the opening auction are rejected from 9:28 to 19:00 New York time, those for
+        the closing one from 15:50 to 19:00. From 19:00 they are for "the following day": the evening before.
+        """
+        if kind not in ("at_open", "at_close"):
+            return None
+        hours = session_hours(_CALENDAR, session, session).iloc[0]
+        evening = (session - pd.Timedelta(days=1) + _TAKEN_FROM).tz_localize(_ZONE)
+        ends = hours["opens"] - _OPENING_ENDS if kind == "at_open" else hours["closes"] - _CLOSING_ENDS
+        return OrderHours(evening.tz_convert("UTC"), ends)
 
     def cancel(self, client_order_id: str) -> None:
         """As of :meth:`.Venue.cancel`."""

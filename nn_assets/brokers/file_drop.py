@@ -125,7 +125,10 @@ class FileDropVenue:
             self._put(path, _text_of(CANCELLED, (client_order_id,)), client_order_id)
 
     def orders(self, client_order_ids: Collection[str] = ()) -> Sequence[OrderAtVenue]:
-        """As of :meth:`.Venue.orders`: what the desk says of an order; else as it was sent, with what was filled."""
+        """As of :meth:`.Venue.orders`: what the desk says of an order; else as it was sent, filled as far as it says.
+
+        An order that ``in/orders.csv`` does not name is given as one that nothing is told of.
+        """
         fills = self._all_fills()
         filled: dict[str, float] = {}
         for fill in fills:
@@ -223,7 +226,8 @@ class FileDropVenue:
                 raise _fault("renamed", path, f"the order {path.stem} in it", "another, or none")
             quantity, done = row.number_of("quantity"), filled.get(path.stem, 0.0)
             whole = abs(done) >= abs(quantity)
-            yield OrderAtVenue(path.stem, row.text("symbol"), quantity, "filled" if whole else "working", done)
+            status: OrderStatus = "filled" if whole else "working"
+            yield OrderAtVenue(path.stem, row.text("symbol"), quantity, status, done, told=False)
 
     def _reported_orders(self) -> dict[str, OrderAtVenue]:
         path = self.folder / "in" / "orders.csv"

@@ -464,7 +464,7 @@ ORDER_EVENTS = Contract(
     **_SESSION,
     event=text(
         "what became of it",
-        *("sending", "taken", "refused", "unsure", "unknown", "withdrawn", "cancel_asked", "ended"),
+        *("sending", "taken", "refused", "unsure", "unknown", "withdrawn", "cancel_asked", "not_yet", "ended"),
     ),
     reason=text("why, or in which way it ended", nullable=True),
     **_DETAILS,

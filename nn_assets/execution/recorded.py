@@ -41,6 +41,7 @@ class Recorded:
 
     fills: Sequence[RecordedFill] = ()  # in the order in which they were made
     ended: Mapping[str, str] | None = None  # the book's order to why it ended without a whole fill
+    working: Collection[str] = ()  # the book's orders that the venue says work on after the session
 
 
 class RecordedBroker:
@@ -60,6 +61,7 @@ class RecordedBroker:
 
     def __init__(self, account: Account, recorded: Recorded) -> None:
         self._book, self._ended_why = account.book, dict(recorded.ended or {})
+        self._working = frozenset(recorded.working)
         indices = {symbol: number for number, symbol in enumerate(account.book.symbols)}
         lacking = sorted({fill.symbol for fill in recorded.fills} - indices.keys())
         if lacking:
@@ -95,7 +97,10 @@ class RecordedBroker:
             self._sent[index] = ended_where(batch, np.array(named, dtype=np.bool_), "cancelled")
 
     def orders(self) -> Orders:
-        """As of :meth:`Broker.orders`; without a whole fill they ended by what the venue said, or ``not_sent``."""
+        """As of :meth:`Broker.orders`; without a whole fill they ended by what the venue said, or ``not_sent``.
+
+        One that works on after its session has no end: what it leaves in the account is not known.
+        """
         return joined_orders([self._with_ends(batch) for batch in self._sent])
 
     def fills(self) -> FillArrays:
@@ -124,7 +129,8 @@ class RecordedBroker:
         for name, quantity, code in zip(orders.client_order_id, orders.quantity, orders.reason_code, strict=True):
             filled = self._filled.get(name, 0.0)
             whole = filled != 0.0 and abs(filled) >= abs(quantity) * (1.0 - 1e-9)
-            reasons.append(code or (None if whole else self._ended_why.get(name, "unfilled" if filled else NOT_SENT)))
+            known = whole or name in self._working
+            reasons.append(code or (None if known else self._ended_why.get(name, "unfilled" if filled else NOT_SENT)))
         return replace(orders, reason_code=tuple(reasons))
 
 

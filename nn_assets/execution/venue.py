@@ -57,6 +57,7 @@ class OrderAtVenue:
     status: OrderStatus
     filled_quantity: float = 0.0  # signed; of a venue that answers late it may lag behind its fills
     reason: str | None = None  # why it ended without a whole fill, in the venue's words
+    told: bool = True  # False: the venue says nothing of it, so that one that works ends with its session
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,24 @@ class VenueFill:
     price: float  # dollars a share, without commission
     at: pd.Timestamp  # UTC
     commission_usd: float | None = None  # None: the venue does not say
+
+
+@dataclass(frozen=True)
+class OrderHours:
+    """From when until when a venue takes orders of a kind for a session, UTC; before and after it refuses them."""
+
+    begins: pd.Timestamp
+    ends: pd.Timestamp  # itself too late
+
+
+def hours_of(venue: Venue, kind: OrderKind, session: pd.Timestamp) -> OrderHours | None:
+    """When a venue takes orders of a kind for a session, by its method ``takes`` of these two.
+
+    None where it takes them at any time: such a venue may leave the method out.
+    """
+    takes = getattr(venue, "takes", None)
+    hours: OrderHours | None = None if takes is None else takes(kind, session)
+    return hours
 
 
 class Venue(Protocol):

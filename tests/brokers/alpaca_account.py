@@ -39,7 +39,6 @@ class AlpacaAccount:
     held: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     journal: list[dict[str, Any]] = field(default_factory=list)
     cancels_at_once: bool = True
-    auction_takes: bool = True  # orders for the opening auction, which is not over
     lock: threading.RLock = field(default_factory=threading.RLock)
     _ids: int = 0
 
@@ -146,8 +145,9 @@ class AlpacaAccount:
         assert (body["type"], body["time_in_force"]) in {
             ("market", "opg"), ("market", "cls"), ("market", "day"), ("limit", "day"), ("stop", "gtc"),
         }  # fmt: skip
-        if body["time_in_force"] == "opg" and not self.auction_takes:
-            return Answer({"code": 42210000, "message": "opg orders are not accepted at this time"}, 422)
+        begins = {"opg": "09:28", "cls": "15:50"}.get(body["time_in_force"], "24:00")
+        if begins <= self.now.tz_convert("America/New_York").strftime("%H:%M") < "19:00":  # as documented
+            return Answer({"code": 42210000, "message": f"{body['time_in_force']} orders are not accepted now"}, 422)
         self._ids += 1
         row = {
             "id": str(uuid.UUID(int=self._ids)),

@@ -118,13 +118,12 @@ class World:
             self.decide(stores)
         opens = session_hours("XNYS", self.session, self.session).iloc[0]["opens"]
         before = max(1, round(cycles * _BEFORE_THE_OPEN / (_BEFORE_THE_OPEN + _AFTER_IT)))
-        account = self.liar.account
-        account.auction_takes, self.liar.trades = True, False
+        self.liar.trades = False
         self.liar.lie()
         for number in range(cycles):
             self.cycles += 1
             if number == before:
-                account.auction_takes, self.liar.trades = False, True
+                self.liar.trades = True
             after = number - before
             now = opens - pd.Timedelta(minutes=20) + number * _STEP
             now = now if after < 0 else opens + pd.Timedelta(minutes=1) + after * _STEP

@@ -157,12 +157,10 @@ class VenueContract:
         assert [row.client_order_id for row in venue.orders(["one", "never sent"])] == ["one"]
 
     def test_positions_and_cash_are_the_sum_of_the_fills(self, venue: Venue, other_side: OtherSide) -> None:
-        for name, symbol, parts in (
-            ("one", "AAA", (30.0, 70.0)),
-            ("two", "BBB", (-40.0,)),
-            ("three", "AAA", (-100.0,)),
-        ):
+        orders = (("one", "AAA", (30.0, 70.0)), ("two", "BBB", (-40.0,)), ("three", "AAA", (-100.0,)))
+        for name, symbol, parts in orders:
             venue.send(order(name, sum(parts), symbol))
+        for name, _, parts in orders:
             for number, part in enumerate(parts):
                 other_side.fill(name, part, 50.0 + number)
         fills = list(venue.fills(BEFORE))

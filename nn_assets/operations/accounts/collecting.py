@@ -17,7 +17,8 @@ from nn_assets.operations.accounts.books import session_of
 from nn_assets.operations.accounts.driver import Driver, as_now_recorded
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.sending import ask, cancel_one
-from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, AccountRecord, TrackedOrder
+from nn_assets.operations.accounts.under_way import outlived
+from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, OUTLIVED, AccountRecord, TrackedOrder
 
 _OVERLAP = pd.Timedelta(days=4)
 _SLACK = 1e-9  # of a quantity
@@ -88,15 +89,13 @@ def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp | None:
 
 def _cancel_what_outlived_its_session(driver: Driver) -> None:
     for tracked in list(driver.record().orders.values()):
-        strategy = driver.account.of(tracked.order.children[0].book)
-        if strategy is None or tracked.order.kind == "stop" or tracked.status != "working":
+        if driver.account.of(tracked.order.children[0].book) is None or tracked.status != "working":
             continue
-        closes = session_close(strategy.market.calendar, tracked.order.session)
-        if driver.now() > closes + pd.Timedelta(minutes=30):
+        if outlived(driver, tracked.order):
             ask(driver, ended_too=True)
             again = as_now_recorded(driver, tracked)
             if again.status == "working":
-                cancel_one(driver, again)
+                cancel_one(driver, again, OUTLIVED)
 
 
 # --- fills ---------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import NnAssetsError, SourceError
-from nn_assets.execution.venue import Venue, VenueDownError, VenueUnsureError
+from nn_assets.execution.netting import AccountOrder
+from nn_assets.execution.venue import OrderHours, Venue, VenueDownError, VenueUnsureError, hours_of
 from nn_assets.execution.venues import ledger_name
 from nn_assets.operations.accounts.books import AccountBooks, BookNow, BooksMarket, books_now
 from nn_assets.operations.asof.accounts import DIFFERS, EVENTS, AccountRecord, TrackedOrder, account_record
@@ -95,6 +96,15 @@ class Driver:
             self._kept[name] = sending_control(self.stores.ledger, strategy).control
         switch = kill_switch_control(kill_switch_now(self.stores.ledger, book))
         return strictest(self._kept[name], switch, Control.REDUCING if differs else Control.NORMAL)
+
+    def hours_of(self, order: AccountOrder) -> OrderHours | None:
+        """When the venue takes an order; None: at any time."""
+        return hours_of(self.venue, order.kind, order.session)
+
+    def comes_too_early(self, order: AccountOrder) -> bool:
+        """Whether the venue would refuse an order now, and take it later."""
+        hours = self.hours_of(order)
+        return hours is not None and self.now() < hours.begins
 
     def append(self, table: str, rows: list[dict[str, Any]]) -> None:
         """Put rows of the account on record, in one transaction."""

@@ -7,19 +7,25 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.market.calendar.sessions import is_session, session_hours, timezone_of
+from nn_assets.errors import NnAssetsError
+from nn_assets.execution.venue import OrderHours, hours_of
+from nn_assets.execution.venues import account_of, venue_of
+from nn_assets.market.calendar.sessions import is_session, next_session, session_hours, timezone_of
+from nn_assets.operations.account_faults import fault_of_refusals
 from nn_assets.operations.accounts.books import account_for
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.reconciling import Reconciled, reconcile
 from nn_assets.operations.accounts.sending import Sent, send_orders
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.asof.accounts import DIFFERS
+from nn_assets.operations.asof.sendings import unsent_after
 from nn_assets.operations.due import Due
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import account_apart, headline_now
 from nn_assets.settings import Strategy
 
 _BEFORE, _AFTER = pd.Timedelta(minutes=60), pd.Timedelta(minutes=30)
+_FROM_THEN = pd.Timedelta(minutes=60)
 
 
 def before_round(history: History, run_id: str, log: logging.Logger) -> None:
@@ -40,6 +46,7 @@ def after_round(history: History, run_id: str, log: logging.Logger) -> None:
     driver = _driver(history, run_id)
     if driver is not None:
         log.info("account %s: %s", driver.account.name, sent_text(send_orders(driver)))
+        _alert_of_refusals(history, driver, run_id)
 
 
 def keep_account(history: History, run_id: str) -> dict[str, Any]:
@@ -50,6 +57,7 @@ def keep_account(history: History, run_id: str) -> dict[str, Any]:
     result = reconcile(driver)
     _alert(history, driver, result, run_id)
     sent = send_orders(driver, waits=False)
+    _alert_of_refusals(history, driver, run_id)
     return {"account": driver.account.name, "state": result.state, "says": result.sentence, "sent": sent_text(sent)}
 
 
@@ -65,16 +73,31 @@ def sent_text(sent: Sent) -> str:
 
 
 def account_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
-    """The look after an account that is due at a UTC moment: from an hour before the open until after the close."""
+    """The look after an account that is due at a UTC moment: from an hour before the open until after the close.
+
+    Where the venue takes a session's orders only from some moment on, in the hour after it too.
+    """
     calendar = strategy.market.calendar
     local = moment.tz_convert(timezone_of(calendar))
     day = local.tz_localize(None).normalize()
+    hours = _hours_of_orders(strategy, next_session(calendar, day))
+    if hours is not None and hours.begins <= moment < min(hours.begins + _FROM_THEN, hours.ends):
+        return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
     if not is_session(calendar, day):
         return f"{day.date()} is no session of {calendar}"
     hours = session_hours(calendar, day, day).iloc[0]
     if not hours["opens"] - _BEFORE <= moment <= hours["closes"] + _AFTER:
         return f"the session of {day.date()} is more than an hour away, or over"
     return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
+
+
+def _hours_of_orders(strategy: Strategy, session: pd.Timestamp) -> OrderHours | None:
+    """When the venue takes the strategy's orders for a session; None at any time, or where it cannot be opened."""
+    try:
+        venue = venue_of(strategy.execution.broker, strategy.execution.broker_settings)(str(account_of(strategy)))
+    except NnAssetsError:
+        return None  # a look that is due says so
+    return hours_of(venue, "at_open" if strategy.label.execution == "next_open" else "at_close", session)
 
 
 def _driver(history: History, run_id: str) -> Driver | None:
@@ -95,3 +118,22 @@ def _alert(history: History, driver: Driver, result: Reconciled, run_id: str) ->
         run_id=run_id,
         session=str(result.session.date()),
     )
+
+
+def _alert_of_refusals(history: History, driver: Driver, run_id: str) -> None:
+    """An alert for the orders that the venue refused, once for each number of them."""
+    for book in driver.books():
+        unsent = None if book.session is None else unsent_after(history.stores.ledger, book.strategy, book.session)
+        fault = None if unsent is None else fault_of_refusals(unsent)
+        if unsent is None or fault is None:
+            continue
+        count = sum(len(symbols) for _, symbols in unsent.refused)
+        append_alert(
+            f"account:{driver.account.name}:{book.strategy.name}:{unsent.session.date()}:refused:{count}",
+            lambda: str(headline_now(history)),
+            cause=fault.why,
+            remedy=fault.remedy,
+            strategy=book.strategy.name,
+            run_id=run_id,
+            session=str(unsent.session.date()),
+        )

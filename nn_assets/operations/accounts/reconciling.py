@@ -16,6 +16,7 @@ from nn_assets.operations.accounts.books import BookNow, last_opened, last_over
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
 from nn_assets.operations.accounts.points import reached
+from nn_assets.operations.accounts.under_way import outlived
 from nn_assets.operations.asof.accounts import (
     ACCEPTED,
     AGREED,
@@ -179,14 +180,19 @@ def _cash_agrees(apart: float, record: AccountRecord, books: Iterable[BookNow]) 
 
 
 def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, Any]]:
-    """Orders that work at the venue and are not the account's, or are and have ended by the ledger."""
+    """Orders that work at the venue and are not the account's, have ended by the ledger, or outlived their session."""
     differences = []
     for answer in driver.venue.orders():
         tracked = record.orders.get(answer.client_order_id)
         if answer.status != "working" or answer.client_order_id in record.outside_orders:
             continue
-        if tracked is None or not tracked.is_live:
+        over = tracked is not None and outlived(driver, tracked.order)
+        if over and not answer.told:
+            continue  # it ended with its session
+        if tracked is None or not tracked.is_live or over:
             why = "is no order of the account" if tracked is None else f"{tracked.status} by the ledger"
+            if tracked is not None and tracked.is_live:
+                why = f"should have ended: its session, {tracked.order.session.date()}, is over"
             name = answer.client_order_id or "without a name"
             says = f"{name}, {answer.quantity:g}, works at the venue and {why}"
             differences.append(

@@ -12,6 +12,7 @@ from nn_assets.execution.netting import AccountOrder, BookOrder, netted
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.operations.accounts.books import BookNow
 from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.under_way import is_over
 from nn_assets.operations.asof.accounts import AccountRecord, TrackedOrder
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import Strategy
@@ -81,18 +82,23 @@ def _named_anew(order: AccountOrder, record: AccountRecord, account: str) -> Acc
 
 
 def _closed_by_orders(book: str, record: AccountRecord, now: BookNow, moment: pd.Timestamp) -> set[tuple[str, bool]]:
-    """Symbols that orders of a book under way sell (True: buy) more of, so that a stop would close them twice."""
-    ended = {
-        child.client_order_id
+    """Symbols that orders of a book under way sell (True: buy) more of, so that a stop would close them twice.
+
+    Of an order whose session is over nothing more is expected: what it was to close is protected again.
+    """
+    last = {
+        child.client_order_id: tracked
         for tracked in record.orders.values()
-        if tracked.order.kind != "stop" and not (tracked.is_live or tracked.status == "waiting")
+        if tracked.order.kind != "stop"
         for child in tracked.order.children
     }
+    ended = {name for name, tracked in last.items() if not (tracked.is_live or tracked.status == "waiting")}
     under_way = now.orders if now.fills_at is not None and moment < now.fills_at else ()
     known = [
         child
         for tracked in record.orders.values()
         if tracked.order.kind != "stop" and tracked.is_live
+        if not is_over(now.strategy.market.calendar, tracked.order.session, moment)
         for child in tracked.order.children
         if child.book == book
     ]

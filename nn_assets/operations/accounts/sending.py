@@ -11,10 +11,11 @@ import pandas as pd
 
 from nn_assets.execution.netting import AccountOrder, BookOrder, netted
 from nn_assets.execution.venue import OrderAtVenue, VenueDownError, VenueRefusedError, VenueUnsureError
-from nn_assets.operations.accounts.books import BookNow
+from nn_assets.operations.accounts.books import BookNow, session_of
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, as_now_recorded, at_of, unreached_text
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
+from nn_assets.operations.accounts.under_way import netted_before, not_counted, outlived, rests
 from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
 from nn_assets.operations.asof.controls import fill_moment
 from nn_assets.portfolio.actions import whole_lots
@@ -57,6 +58,7 @@ def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
     """
     with driver.alone():
         books = driver.books()
+        down = _end_what_may_not_go_on(driver, books)
         waiting = _undecided(books) if waits else ()
         if waiting:
             return Sent(waits_for=waiting)
@@ -64,6 +66,8 @@ def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
             commit_orders(driver, books)
             if not _withdraw(driver, books):
                 break
+        if down:
+            return Sent(down=down, orders=_states(driver, books))
         try:
             _send_all(driver, books)
         except UNREACHED as error:
@@ -102,18 +106,20 @@ def _states(driver: Driver, books: Iterable[BookNow]) -> dict[str, str]:
 def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
     """Put the books' orders on record as the account's, netted, in one transaction; those there already stay.
 
-    Orders that the controls of now stop, or whose moment has gone, are left out.
+    Orders that the controls of now stop, or whose moment has gone, are left out. What an order left unfilled that was
+    ended for another book's sake goes again.
     """
     record = driver.record()
-    covered = {name for tracked in record.orders.values() for name in _covered_by(tracked)}
+    before = netted_before(record)
     by_session: dict[pd.Timestamp, list[BookOrder]] = {}
     for book in books:
         if book.fill_session is None or book.fills_at is None or driver.now() >= book.fills_at:
             continue
         control = driver.control_of(book.strategy.name, record)
         split = driver.market.splits(book.strategy, book.session, book.fill_session)
-        waiting = [order for order in book.orders if order.client_order_id not in covered]
+        waiting = [order for order in book.orders if order.client_order_id not in before]
         waiting = _after_splits(waiting, split, book.strategy.portfolio.lot_size)
+        waiting += [rest for order in book.orders if (rest := before.get(order.client_order_id)) is not None]
         allowed = _let_through(waiting, book.moved(record, split), control)
         by_session.setdefault(book.fill_session, []).extend(allowed)
     reached("before_outbox")
@@ -125,13 +131,6 @@ def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
     if rows:
         driver.append(ORDERS, rows)
         reached("outbox_committed")
-
-
-def _covered_by(tracked: TrackedOrder) -> set[str]:
-    """Orders of books that an order stands for, or that were stopped with it: they are not netted again."""
-    if tracked.status != "withdrawn":
-        return {child.client_order_id for child in tracked.order.children}
-    return set(tracked.events[-1].details["children"])
 
 
 def _after_splits(orders: Iterable[BookOrder], split: Mapping[str, float], lot_size: float) -> list[BookOrder]:
@@ -180,8 +179,12 @@ def _stopped_by(
         return "no_strategy", every
     if order.kind != "stop":
         moments = [fill_moment(strategy, order.session) for strategy in strategies if strategy is not None]
+        hours = driver.hours_of(order)
+        moments += [] if hours is None else [hours.ends]
         if driver.now() >= min(moments):
             return "late", every
+    if uncounted := not_counted(order, record):
+        return "uncounted", uncounted
     by_name = {book.strategy.name: book for book in books}
     if order.kind != "stop" and (code := _beyond_what_may_be_sent(order, by_name, record)) is not None:
         return code, every
@@ -212,15 +215,19 @@ def _beyond_what_may_be_sent(order: AccountOrder, books: Mapping[str, BookNow], 
     """Which limit on a session's sendings one more would be beyond, by its code in the pre-trade gate; None: none.
 
     What was *sent* counts, each time that it was, whatever the books have heard of it: a parent order whose fills are
-    never counted is asked for again and again, by other names. The limits are those of all books together.
+    never counted is asked for again and again, by other names. So does what earlier sessions sent and may fill still.
+    The limits are those of all books together.
     """
     sent = [
         tracked
         for tracked in record.orders.values()
-        if tracked.order.session == order.session and tracked.order.kind != "stop" and tracked.sendings
+        if tracked.order.kind != "stop"
+        and tracked.sendings
+        and (tracked.order.session == order.session or tracked.is_live)
     ]
     limits = [book.strategy.execution.maximum_orders_per_session for book in books.values()]
-    if sum(len(tracked.sendings) for tracked in sent) >= sum(limits):
+    of_session = [tracked for tracked in sent if tracked.order.session == order.session]
+    if sum(len(tracked.sendings) for tracked in of_session) >= sum(limits):
         return "rate"
     others = [tracked.order for tracked in sent if tracked.order.client_order_id != order.client_order_id]
     if not sent or _closes(order, books, others):
@@ -265,12 +272,14 @@ def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
 
 
 def _send_all(driver: Driver, books: tuple[BookNow, ...]) -> None:
-    ask(driver)
-    _end_halted(driver)
     _end_stops_in_the_way(driver, books)
     _send_waiting(driver, books)
     send_stops(driver, books)
-    left = [tracked for tracked in driver.record().orders.values() if tracked.order.quantity != 0.0]
+    left = [
+        tracked
+        for tracked in driver.record().orders.values()
+        if tracked.order.quantity != 0.0 and not (tracked.status == "waiting" and driver.comes_too_early(tracked.order))
+    ]
     if any(tracked.status in ("doubtful", "waiting") for tracked in left):
         driver.sleep(driver.account.settle_seconds)
         ask(driver)
@@ -303,8 +312,11 @@ def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) ->
     if tracked.status == "doubtful":
         driver.note(tracked, "taken")
         tracked = as_now_recorded(driver, tracked)
-    if answer.status != "working" and tracked.status != "ended":
-        driver.note(tracked, "ended", answer.status, says=answer.reason, filled_quantity=answer.filled_quantity)
+    status, says = answer.status, answer.reason
+    if status == "working" and not answer.told and outlived(driver, tracked.order):
+        status, says = "expired", "its session is over, and nothing is told of it"
+    if status != "working" and tracked.status != "ended":
+        driver.note(tracked, "ended", status, says=says, filled_quantity=answer.filled_quantity)
 
 
 def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
@@ -318,13 +330,25 @@ def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
         if order.kind != "stop" and in_the_way.intersection(child.client_order_id for child in order.children):
             continue  # the stop of what it closes works still: it protects until its end is known
         stopped = _stopped_by(driver, order, books, record)
-        if stopped is not None:
+        if stopped is not None or tracked.stopped:  # what a control took back is not sent again
+            if stopped is None:
+                continue
             if tracked.status == "waiting":
                 driver.note(tracked, "withdrawn", stopped[0], children=stopped[1])
             elif stopped[0] in ("late", "no_strategy"):
                 driver.note(tracked, "ended", "unknown_to_the_venue")
             continue
+        if driver.comes_too_early(order):
+            _note_not_yet(driver, tracked)
+            continue
         send_one(driver, tracked)
+
+
+def _note_not_yet(driver: Driver, tracked: TrackedOrder) -> None:
+    """Put on record, once, from when the venue takes an order: it waits until then."""
+    hours = driver.hours_of(tracked.order)
+    if hours is not None and not any(event.event == "not_yet" for event in tracked.events):
+        driver.note(tracked, "not_yet", begins=hours.begins.isoformat())
 
 
 def _is_lost(driver: Driver, tracked: TrackedOrder) -> bool:
@@ -379,10 +403,20 @@ def cancel_orders(driver: Driver, client_order_ids: Collection[str] = ()) -> tup
         return tuple(tracked.order.client_order_id for tracked in named)
 
 
-def cancel_one(driver: Driver, tracked: TrackedOrder) -> None:
-    """Ask for the end of one order; asked again, the venue passes it over."""
+def cancel_one(driver: Driver, tracked: TrackedOrder, why: str | None = None, children: Collection[str] = ()) -> None:
+    """Ask for the end of one order; asked again, the venue passes it over, and a session has it on record once.
+
+    Parameters
+    ----------
+    why : str, optional
+        Where no person asked: the control, or that its session is over.
+    children : collection of str
+        The orders of books that a control stops; the others' go again.
+    """
     reached("before_cancel")
-    driver.note(tracked, "cancel_asked")
+    details = {"children": sorted(children)} if children else {}
+    if not _asked_this_session(driver, tracked, why, details):
+        driver.note(tracked, "cancel_asked", why, **details)
     reached("cancel_recorded")
     try:
         driver.venue.cancel(tracked.order.client_order_id)
@@ -391,21 +425,61 @@ def cancel_one(driver: Driver, tracked: TrackedOrder) -> None:
     reached("cancelled")
 
 
-# --- stops ---------------------------------------------------------------------------------------------
+def _asked_this_session(
+    driver: Driver, tracked: TrackedOrder, why: str | None, details: Mapping[str, list[str]]
+) -> bool:
+    now = session_of(driver.account, driver.now())
+    return any(
+        event.event == "cancel_asked"
+        and (event.reason, event.details.get("children")) == (why, details.get("children"))
+        and session_of(driver.account, at_of(event.details)) == now
+        for event in tracked.events
+    )
 
 
-def _end_halted(driver: Driver) -> None:
-    """Ask for the end of orders under way of books that are halted, once; stops end with what they protect."""
-    record = driver.record()
-    halted = {
-        strategy.name
-        for strategy in driver.account.strategies
-        if driver.control_of(strategy.name, record) is Control.HALTED
-    }
+def _end_what_may_not_go_on(driver: Driver, books: Iterable[BookNow]) -> str:
+    """Ask for the end of orders under way that the controls of now would not send; what a venue that is down said."""
+    live = [tracked for tracked in driver.record().orders.values() if tracked.is_live]
+    try:
+        ask(driver, ended_too=any(tracked.stopped or outlived(driver, tracked.order) for tracked in live))
+        if _end_stopped(driver, books):
+            ask(driver, ended_too=True)
+    except UNREACHED as error:
+        return unreached_text(error)
+    return ""
+
+
+def _end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:
+    """Ask for the end of orders under way that are not to fill under the controls of now; stops are ended elsewhere.
+
+    Those of a halted book, and below that those of which something left would open or enlarge. Returns whether
+    something of them goes again once they ended.
+    """
+    record, there = driver.record(), False
+    by_name = {book.strategy.name: book for book in books}
     for tracked in list(record.orders.values()):
-        of_halted = halted.intersection(child.book for child in tracked.order.children)
-        if of_halted and tracked.is_live and tracked.order.kind != "stop" and not tracked.cancel_asked:
-            cancel_one(driver, tracked)
+        if tracked.order.kind == "stop" or not tracked.is_live:
+            continue
+        stopped, why = list[str](), "reducing_only"
+        left = rests(tracked)
+        for name in sorted({child.book for child in left}):
+            control = driver.control_of(name, record)
+            mine = [child for child in left if child.book == name]
+            passes = mine
+            if control is Control.HALTED:
+                passes, why = [], "halted"
+            elif control >= Control.REDUCING and not outlived(driver, tracked.order):
+                now = by_name[name]
+                split = driver.market.splits(now.strategy, now.session, tracked.order.session)
+                passes = _let_through(mine, now.moved(record, split), control)
+            stopped += [child.client_order_id for child in mine if child not in passes]
+        if stopped:
+            cancel_one(driver, tracked, why, stopped)
+            there = there or len(stopped) < len(left)
+    return there
+
+
+# --- stops ---------------------------------------------------------------------------------------------
 
 
 def _closing(books: Iterable[BookNow], record: AccountRecord) -> list[BookOrder]:

@@ -30,7 +30,12 @@ ACCOUNT_UNTIL = "account_until"
 ORDERS, EVENTS, FILLS, RECONCILIATIONS = "account_orders", "order_events", "account_fills", "reconciliations"
 AGREED, DIFFERS, ACCEPTED = "agreed", "differs", "accepted"
 ALLOTTED, HELD_BACK = "allotted", "held_back"
+OUTLIVED = "session_over"
+"""Why the end of an order is asked for that the venue says works after its session."""
+WITH_ANOTHER = "cancelled_with_another_book"
+"""Why a book's order ended that was netted with one that a control stopped, where it could not go again."""
 _DOUBTFUL = ("sending", "unsure", "unknown")
+_BESIDE = ("cancel_asked", "not_yet")  # they leave an order as it is
 _MOST_TOLD = 5
 
 
@@ -54,7 +59,7 @@ class TrackedOrder:
     @property
     def status(self) -> str:
         """``waiting`` (nothing was sent), ``doubtful``, ``working``, or the event that ended it."""
-        names = [event.event for event in self.events if event.event != "cancel_asked"]
+        names = [event.event for event in self.events if event.event not in _BESIDE]
         if not names:
             return "waiting"
         return "doubtful" if names[-1] in _DOUBTFUL else "working" if names[-1] == "taken" else names[-1]
@@ -78,6 +83,12 @@ class TrackedOrder:
     def cancel_asked(self) -> bool:
         """Whether its end was asked for."""
         return any(event.event == "cancel_asked" for event in self.events)
+
+    @property
+    def stopped(self) -> frozenset[str]:
+        """Orders of books for which a control asked for its end; none where a person, or nobody, asked for it."""
+        asked = [event.details.get("children") for event in self.events if event.event == "cancel_asked"]
+        return frozenset() if None in asked else frozenset(name for children in asked for name in children or ())
 
 
 @dataclass
@@ -192,7 +203,7 @@ def recorded_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp, unti
     account = account_of(strategy)
     assert account is not None, "asked of a strategy that trades at a venue"
     rows = _of_round(ledger, FILLS, strategy, session, until)
-    return Recorded(book_fills(strategy.name, rows), _ends(ledger, account, session, until))
+    return Recorded(book_fills(strategy.name, rows), *_ends(ledger, account, session, until))
 
 
 def book_fills(book: str, rows: Iterable[Mapping[str, Any]]) -> list[RecordedFill]:
@@ -213,23 +224,36 @@ def book_fills(book: str, rows: Iterable[Mapping[str, Any]]) -> list[RecordedFil
     ]
 
 
-def _ends(ledger: Ledger, account: str, session: pd.Timestamp, until: int) -> dict[str, str]:
-    """Why orders of books for a session ended, by the books' own names of them."""
+def _ends(ledger: Ledger, account: str, session: pd.Timestamp, until: int) -> tuple[dict[str, str], frozenset[str]]:
+    """Why orders of books for a session ended, by the books' own names of them, and which work on after it."""
     name = ledger_name(account)
     orders = ledger.read(ORDERS, name, session, session, bookkeeping=True)
     events = ledger.read(EVENTS, name, session, session, bookkeeping=True).sort_values("sequence")
     events = events[events["sequence"] <= until]
-    ends = {}
+    ends: dict[str, str] = {}
+    stopped: dict[str, dict[str, str]] = {}
+    outlived = set()
     for row in records_of(events):
+        if row["event"] == "cancel_asked" and row["reason"] == OUTLIVED:
+            outlived.add(row["client_order_id"])
+        elif row["event"] == "cancel_asked" and "children" in row["details"]:
+            of_order = stopped.setdefault(row["client_order_id"], {})
+            of_order |= dict.fromkeys(row["details"]["children"], row["reason"])
         if row["event"] in ("ended", "refused", "withdrawn") and row["reason"] != "filled":
             by_reason = row["event"] != "refused" and isinstance(row["reason"], str)
             ends[row["client_order_id"]] = row["reason"] if by_reason else row["event"]
-    return {
-        child["client_order_id"]: ends[row["client_order_id"]]
-        for row in records_of(orders.sort_values("sequence"))
-        if row["client_order_id"] in ends
-        for child in row["allotment"]
-    }
+            outlived.discard(row["client_order_id"])
+    of_books: dict[str, str] = {}
+    working = set()
+    for row in records_of(orders.sort_values("sequence")):
+        order, children = row["client_order_id"], [child["client_order_id"] for child in row["allotment"]]
+        if order in outlived:
+            working.update(children)
+        elif order in ends:
+            of_books |= dict.fromkeys(children, ends[order])
+            if order in stopped and ends[order] == "cancelled":
+                of_books |= dict.fromkeys(children, WITH_ANOTHER) | stopped[order]
+    return of_books, frozenset(working)
 
 
 def _of_round(

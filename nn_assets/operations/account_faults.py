@@ -1,0 +1,57 @@
+"""What is wrong with a strategy's account at its venue, or waits there, by what the ledger has on record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from nn_assets.execution.venues import account_of
+from nn_assets.operations.asof.sendings import Unsent, unsent_after
+from nn_assets.oversight.headline import Fault, TradingWord
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.ledger import Ledger
+
+
+def faults_of_sending(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp | None, now: pd.Timestamp
+) -> Iterator[Fault]:
+    """What of the orders decided in a session the venue refused, was too late for, or does not take yet.
+
+    Parameters
+    ----------
+    session : Timestamp or None
+        The last one decided; nothing without one.
+    now : Timestamp
+        UTC.
+    """
+    unsent = None if session is None else unsent_after(ledger, strategy, session)
+    if unsent is None:
+        return
+    if (refused := fault_of_refusals(unsent)) is not None:
+        yield refused
+    if unsent.late:
+        why = f"{_orders(len(unsent.late))} came too late to be sent ({', '.join(unsent.late)})"
+        yield Fault(why, "see why the account was not looked after in time: nn-assets runs list")
+    if unsent.begins is not None:
+        one = unsent.waiting == 1
+        why = f"{_orders(unsent.waiting)} for {unsent.session.date()} {'waits' if one else 'wait'} until"
+        why += f" {unsent.begins:%Y-%m-%d %H:%M} UTC, from when on the venue takes {'it' if one else 'them'}"
+        sync = f"nn-assets account sync --account {account_of(strategy)} sends {'it' if one else 'them'}"
+        yield Fault(why, "" if now < unsent.begins else sync)
+
+
+def fault_of_refusals(unsent: Unsent) -> Fault | None:
+    """That the venue refused orders; where it took none of the others, the strategy does not trade."""
+    if not unsent.refused:
+        return None
+    named = "; ".join(f"{', '.join(symbols)}: {reason}" for reason, symbols in unsent.refused)
+    count = sum(len(symbols) for _, symbols in unsent.refused)
+    why = f"the venue refused {_orders(count)} for {unsent.session.date()} ({named})"
+    nothing = not unsent.taken and not unsent.waiting
+    remedy = "correct what the reason names; a refused order is not sent again, the next round decides anew"
+    return Fault(why, remedy, TradingWord.DOES_NOT_TRADE if nothing else TradingWord.TRADES)
+
+
+def _orders(count: int) -> str:
+    return f"{count} order{'s' * (count != 1)}"

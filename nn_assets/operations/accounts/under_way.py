@@ -1,0 +1,82 @@
+"""Orders of an account that are under way: whose session is over, and what of the books' orders goes again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from nn_assets.execution.netting import AccountOrder, BookOrder
+from nn_assets.market.calendar.sessions import session_close
+from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.asof.accounts import AccountRecord, TrackedOrder
+
+_AFTER_CLOSE = pd.Timedelta(minutes=30)
+_NOTHING = 1e-9  # of a quantity: less is rounding
+
+
+def is_over(calendar: str, session: pd.Timestamp, moment: pd.Timestamp) -> bool:
+    """Whether a session is over for orders at a UTC moment: half an hour after its close."""
+    return moment > session_close(calendar, session) + _AFTER_CLOSE
+
+
+def outlived(driver: Driver, order: AccountOrder) -> bool:
+    """Whether an order is for a session that is over; a stop rests on."""
+    if order.kind == "stop":
+        return False
+    strategy = driver.account.of(order.children[0].book) or driver.account.strategies[0]
+    return is_over(strategy.market.calendar, order.session, driver.now())
+
+
+def not_counted(order: AccountOrder, record: AccountRecord) -> list[str]:
+    """Orders of books, by name, whose symbol the same book has an order of an earlier session in that may fill still.
+
+    What that one leaves in the account is not known, so that one more may be one too many.
+    """
+    if order.kind == "stop":
+        return []
+    open_still = {
+        child.book
+        for tracked in record.orders.values()
+        if tracked.order.symbol == order.symbol
+        and tracked.order.kind != "stop"
+        and tracked.order.session < order.session
+        and tracked.is_live
+        for child in tracked.order.children
+    }
+    return [child.client_order_id for child in order.children if child.book in open_still]
+
+
+def rests(tracked: TrackedOrder) -> list[BookOrder]:
+    """What is left of each book's order in one of the account; those that are filled whole are left out."""
+    pairs = zip(tracked.order.children, tracked.received, strict=True)
+    left = [replace(child, quantity=child.quantity - got) for child, got in pairs]
+    whole = {child.client_order_id: abs(child.quantity) for child in tracked.order.children}
+    return [child for child in left if abs(child.quantity) > _NOTHING * whole[child.client_order_id]]
+
+
+def netted_before(record: AccountRecord) -> Mapping[str, BookOrder | None]:
+    """Orders of books that an order stood for or that were stopped with it, by name: None, or what goes again of them.
+
+    An order that a control ended for one book ends for all that it was netted of: what it left unfilled of the others'
+    goes again, once the venue has said that it ended and all that it filled is on record.
+    """
+    netted: dict[str, BookOrder | None] = {}
+    for tracked in record.orders.values():
+        if tracked.status == "withdrawn":
+            netted |= dict.fromkeys(tracked.events[-1].details["children"])
+            continue
+        netted |= dict.fromkeys(child.client_order_id for child in tracked.order.children)
+        stopped = tracked.stopped
+        if stopped and _ended_as_asked(tracked):
+            netted |= {rest.client_order_id: rest for rest in rests(tracked) if rest.client_order_id not in stopped}
+    return netted
+
+
+def _ended_as_asked(tracked: TrackedOrder) -> bool:
+    ends = [event for event in tracked.events if event.event == "ended" and event.reason == "cancelled"]
+    if tracked.status != "ended" or not ends:
+        return False
+    told = abs(float(ends[-1].details.get("filled_quantity", 0.0)))
+    return told <= abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
