@@ -12,9 +12,11 @@ from nn_assets.operations.accounts.of_the_day import sent_text
 from nn_assets.operations.accounts.reconciling import Reconciled, accept, reconcile
 from nn_assets.operations.accounts.sending import cancel_orders, send_orders
 from nn_assets.operations.asof.accounts import AGREED, account_record, difference_text
+from nn_assets.operations.asof.cash_apart import cash_apart_of
 from nn_assets.operations.stores import Stores, open_stores
 
 _RUN = "account"
+_CENT = 0.01
 
 
 def _of(name: str | None) -> AccountBooks:
@@ -132,6 +134,8 @@ def _shown(stores: Stores, account: AccountBooks) -> dict[str, Any]:
         f"{tracked.filled:g} filled, {name}"
         for name, tracked in live.items()
     ]
+    apart = cash_apart_of(last)
+    orders = [*([] if apart is None or abs(apart.usd) < _CENT else [f"  {apart.text}"]), *orders]
     head = f"{state}; books {', '.join(books)}; {len(live)} orders that may fill, {len(record.fills)} fills"
     return {
         "state": state,
@@ -140,5 +144,6 @@ def _shown(stores: Stores, account: AccountBooks) -> dict[str, Any]:
         "fills": len(record.fills),
         "held_back": len(record.held_back),
         "outside": record.outside,
+        "cash_apart_usd": None if apart is None else apart.usd,
         "text": "\n".join([head, *orders]),
     }

@@ -7,10 +7,20 @@ from collections.abc import Iterator
 import pandas as pd
 
 from nn_assets.execution.venues import account_of
+from nn_assets.operations.asof.cash_apart import CashApart
 from nn_assets.operations.asof.sendings import Unsent, unsent_after
 from nn_assets.oversight.headline import Fault, TradingWord
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
+
+_NAMED_FROM_BPS = 5.0  # of equity: interest of some days, booked and not paid yet, is less
+
+
+def faults_of_cash(apart: CashApart | None) -> tuple[Fault, ...]:
+    """How far a venue's cash lies from its books', where that is some bps of equity and the account agrees."""
+    if apart is None or not apart.agrees or apart.bps < _NAMED_FROM_BPS:
+        return ()
+    return (Fault(apart.text, ""),)
 
 
 def faults_of_sending(

@@ -14,6 +14,8 @@ from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import RangeRows
 from nn_assets.costs.shortfall import shortfall_rows
 from nn_assets.errors import first_of
+from nn_assets.operations.account_faults import faults_of_cash
+from nn_assets.operations.asof.cash_apart import cash_apart_at
 from nn_assets.operations.asof.choices import as_fitted
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.trading_halts import halts_in_words
@@ -184,6 +186,7 @@ def _situation_after(
         *unlike_day(details),
         *orders_cancelled(details),
         *account_apart(history.strategy, details.get("account_differs")),
+        *faults_of_cash(cash_apart_at(ledger, history.strategy, session_round.session, details)),
         *waits_on_page(ledger, history.strategy, session_round.session, details, decided_at),
     )
     return replace(situation, study_of_others=study_of_others(history), faults=faults)

@@ -14,11 +14,12 @@ from nn_assets.errors import ClockError, NnAssetsError
 from nn_assets.execution.venues import account_of
 from nn_assets.market.calendar.sessions import calendar_end_warning, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
-from nn_assets.operations.account_faults import faults_of_sending
+from nn_assets.operations.account_faults import faults_of_cash, faults_of_sending
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.accounts import account_differs_now
 from nn_assets.operations.asof.alarms import alarm_in_force, alarms_just_released
 from nn_assets.operations.asof.capacity import estimates_of_capacity
+from nn_assets.operations.asof.cash_apart import cash_apart_now
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.costs import waiting_estimate
 from nn_assets.operations.asof.decisions import undecided_sessions
@@ -337,6 +338,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
             yield Fault(due.why, due.command)
         yield from _of_sessions(facts, waiting, models, goes_on)
     yield from account_apart(strategy, account_differs_now(ledger, strategy))
+    yield from faults_of_cash(cash_apart_now(ledger, strategy))
     decided = facts.decision_moments.index
     yield from faults_of_sending(ledger, strategy, decided[-1] if len(decided) else None, now_utc())
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session

@@ -187,6 +187,7 @@ class Desk:
         session: pd.Timestamp = DECIDED,
         price: float = 50.0,
         account_until: int | None = -1,
+        interest: float = 0.0,
     ) -> list[str]:
         """Put a decided session of a book on record; the names of its orders."""
         held, stops = held or {}, stops or {}
@@ -198,6 +199,7 @@ class Desk:
             entry_price=np.array([price if symbol in held else np.nan for symbol in SYMBOLS]),
             stop_price=np.array([float(stops.get(symbol, np.nan)) for symbol in SYMBOLS]),
             pending_stop_distance=np.full(len(SYMBOLS), 4.0),
+            session_financing_usd=interest,
         ).worth(session, cash + sum(quantity * price for quantity in held.values()))
         names = [f"{book}-{session.date()}-{symbol}" for symbol in orders]
         frame = framed(

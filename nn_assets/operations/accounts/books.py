@@ -5,7 +5,6 @@ A book is a strategy. Strategies with the same account, venue and settings of it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,7 +133,7 @@ class BookNow:
     taken_until: int
     left: Book
     orders: tuple[BookOrder, ...]  # decided then and accepted, in the order in which they close and open
-    flows_usd: Mapping[pd.Timestamp, float]  # what moved its cash besides fills, by session, signs taken off
+    flows_usd: Mapping[pd.Timestamp, Mapping[str, float]]  # what moved its cash besides fills, signed, of 60 days
 
     @property
     def fill_session(self) -> pd.Timestamp | None:
@@ -204,10 +203,7 @@ def _book_now(ledger: Ledger, strategy: Strategy) -> BookNow:
         for row in records_of(orders[orders["status"] == "accepted"])
     )
     recent = ledger.read("portfolio_states", strategy.name, session - pd.Timedelta(days=60), session)
-    flows = {
-        row["session"]: math.fsum(abs(value) for value in session_flows(row["book"]).values())
-        for row in records_of(recent)
-    }
+    flows = {row["session"]: session_flows(row["book"]) for row in records_of(recent)}
     return BookNow(strategy, session, taken_on, taken, book, made, flows)
 
 

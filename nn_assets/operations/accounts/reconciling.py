@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ import pandas as pd
 
 from nn_assets.errors import ControlError
 from nn_assets.execution.netting import apportioned, cents_by_weight
-from nn_assets.operations.accounts.books import BookNow, last_opened, last_over
+from nn_assets.operations.accounts.books import last_opened, last_over
+from nn_assets.operations.accounts.cash import cash_bounds
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
 from nn_assets.operations.accounts.points import reached
@@ -20,7 +21,6 @@ from nn_assets.operations.accounts.under_way import outlived
 from nn_assets.operations.asof.accounts import (
     ACCEPTED,
     AGREED,
-    ALLOTTED,
     DIFFERS,
     RECONCILIATIONS,
     AccountRecord,
@@ -30,7 +30,6 @@ from nn_assets.portfolio.adjustments import BookAdjustment
 from nn_assets.portfolio.book import Book
 from nn_assets.store.values import canonical_json
 
-_CENT = 0.01
 _SHARES = 1e-9
 _ASKS = 3
 CASH = "cash"
@@ -57,6 +56,15 @@ class _Compared:
     differences: list[dict[str, Any]]
     cash_apart_usd: float
     books: Mapping[str, Book]
+    cash_may_be_apart_usd: tuple[float, float]
+
+    def of_cash(self) -> dict[str, Any]:
+        """What is on record of the cash, as :func:`~nn_assets.operations.asof.cash_apart.cash_apart_of` reads it."""
+        return {
+            "cash_apart_usd": self.cash_apart_usd,
+            "cash_may_be_apart_usd": list(self.cash_may_be_apart_usd),
+            "equity_usd": math.fsum(book.equity_usd for book in self.books.values()),
+        }
 
 
 def reconcile(driver: Driver, *, settles: bool = True) -> Reconciled:
@@ -76,20 +84,20 @@ def reconcile(driver: Driver, *, settles: bool = True) -> Reconciled:
 
 def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
     reached("before_reconciling")
-    session, apart = last_over(driver.account, driver.now()), math.nan
+    session, of_cash = last_over(driver.account, driver.now()), {"cash_apart_usd": None}
     differences: list[dict[str, Any]] = []
     for asked in range(_ASKS):
         try:
             collect(driver)
             compared = _compare(driver)
-            differences, apart = compared.differences, compared.cash_apart_usd
+            differences, of_cash = compared.differences, compared.of_cash()
         except UNREACHED as error:
             differences = [{"kind": "venue", "says": unreached_text(error)}]
         if not differences or not settles or asked == _ASKS - 1:
             break
         driver.sleep(driver.account.settle_seconds / (_ASKS - 1))
     state = DIFFERS if differences else AGREED
-    _put_on_record(driver, session, state, differences, {"cash_apart_usd": None if math.isnan(apart) else apart})
+    _put_on_record(driver, session, state, differences, of_cash)
     reached("reconciled")
     return Reconciled(session, state, tuple(differences))
 
@@ -144,39 +152,15 @@ def _compare(driver: Driver) -> _Compared:
     ]
     cash = math.fsum([*(book.cash_usd for book in moved.values()), outside.get(CASH, 0.0)])
     venue_cash = float(driver.venue.cash())
-    if not _cash_agrees(venue_cash - cash, record, books):
+    least, most = cash_bounds(record, books, driver.now().tz_localize(None).normalize())
+    if not least <= venue_cash - cash <= most:
         differences.append({"kind": CASH, "books": round(cash, 2), "venue": round(venue_cash, 2)})
     differences += _open_orders_apart(driver, record)
     differences += [
         {"kind": "fill", "symbol": row["symbol"], "says": f"{row['quantity']:g} at {row['price']:g}, {row['reason']}"}
         for row in record.held_back
     ]
-    return _Compared(differences, venue_cash - cash, moved)
-
-
-def _cash_agrees(apart: float, record: AccountRecord, books: Iterable[BookNow]) -> bool:
-    """To the cent, within fees that the venue did not state, and what the books booked and the venue may pay later.
-
-    Interest, borrow fees, funding and dividends are booked by the session; the venue pays them when it does. So the
-    cash may lie apart by as much as when it agreed last or less, give or take what was booked since.
-    """
-    agreed = [row for row in record.reconciliations if row["state"] != DIFFERS]
-    last = agreed[-1] if agreed else {"details": {}, "sequence": 0, "session": None}
-    before = float(last["details"].get("cash_apart_usd") or 0.0)
-    unstated = math.fsum(
-        share["commission_usd"]
-        for row in record.fills
-        if row["sequence"] > last["sequence"] and row["state"] == ALLOTTED and pd.isna(row["commission_usd"])
-        for share in row["allotment"]
-    )
-    booked = math.fsum(
-        amount
-        for book in books
-        for session, amount in book.flows_usd.items()
-        if last["session"] is None or session >= last["session"]
-    )
-    slack = _CENT + unstated + booked
-    return min(before, 0.0) - slack <= apart <= max(before, 0.0) + slack
+    return _Compared(differences, venue_cash - cash, moved, (least, most))
 
 
 def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, Any]]:
