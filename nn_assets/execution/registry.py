@@ -41,8 +41,15 @@ def register_broker(name: str, *, settings: type[Section] | None = None) -> Call
     Raises
     ------
     PluginError
-        The name is taken, or is not a name, or the settings are no class of fields.
+        The name is taken, by a venue too, or is not a name, or the settings are no class of fields.
     """
+    if name in VENUES.own:
+        raise PluginError(
+            expected="a broker of a name that is not taken",
+            found=f"{name!r}, which is a venue's",
+            remedy="give it another name, and name that in the strategy",
+            key="plugins",
+        )
     return BROKERS.adding(name, lambda opener: WithSettings(opener, settings))
 
 

@@ -134,9 +134,17 @@ def fault_of_own_settings(strategy: Strategy) -> SettingsError | None:
 
 def _clash(strategy: Strategy) -> SettingsError | None:
     """A name that a plug-in registers and the package has itself, perhaps since an upgrade."""
-    own = {"feature": CATALOGUE.own, "label": LABELS.own, "network": NETWORKS_OF_ITS_OWN, "constraint": CONSTRAINTS.own}
+    execute = frozenset({*BROKERS_OF_ITS_OWN, *VENUES_OF_ITS_OWN})  # execution.broker names either kind
+    own: dict[str, Iterable[str]] = {
+        "feature": CATALOGUE.own,
+        "label": LABELS.own,
+        "network": NETWORKS_OF_ITS_OWN,
+        "constraint": CONSTRAINTS.own,
+        "broker": execute,
+        "venue": execute,
+    }
     for kind, names in own.items():
-        if taken := sorted((names_of(kind, strategy.plugins) or frozenset()) & names.keys()):
+        if taken := sorted((names_of(kind, strategy.plugins) or frozenset()) & frozenset(names)):
             return SettingsError(
                 expected=f"a {kind} of a plug-in under a name that nn_assets does not have itself",
                 found=", ".join(taken),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import records_of, values_of
-from nn_assets.errors import NnAssetsError, PublicationError, SettingsError
+from nn_assets.errors import NnAssetsError, SettingsError
 from nn_assets.execution.netting import BookOrder
 from nn_assets.execution.recorded import fill_arrays
 from nn_assets.execution.venue import OrderKind, Venue
@@ -215,45 +215,76 @@ class BooksMarket:
     account: AccountBooks
 
     @cached_property
-    def _facts(self) -> tuple[StoredFacts, ...]:
-        known = []
+    def _facts(self) -> Mapping[str, StoredFacts | str]:
+        """By book; a text where they cannot be read: why."""
+        known: dict[str, StoredFacts | str] = {}
         for strategy in self.account.strategies:
             try:
-                known.append(StoredFacts.of(self.stores, strategy))
-            except NnAssetsError:
-                continue
-        return tuple(known)
+                known[strategy.name] = StoredFacts.of(self.stores, strategy)
+            except NnAssetsError as error:
+                known[strategy.name] = _fault_text(error)
+        return known
 
     def bar(self, symbol: str, session: pd.Timestamp) -> Mapping[str, float] | None:
         """Prices of a symbol's bar, by the first book that has it published; None where none has."""
-        for facts in self._facts:
+        for facts in self._facts.values():
+            if isinstance(facts, str):
+                continue
             try:
                 bars = facts.published_bars
-            except PublicationError:
+            except NnAssetsError:
                 continue
             rows = bars[(bars["symbol"] == symbol) & (bars["session"] == session)]
             if len(rows):
                 return {name: float(rows[name].iloc[0]) for name in ("open", "high", "low", "close")}
         return None
 
-    def splits(self, strategy: Strategy, after: pd.Timestamp | None, until: pd.Timestamp) -> dict[str, float]:
-        """New shares for one old of the sessions after one up to another, by what is published."""
-        for facts in self._facts:
-            if facts.strategy.name != strategy.name or after is None or after >= until:
-                continue
-            try:
-                versions = facts.action_versions
-            except PublicationError:
-                continue
-            if versions is None or versions.empty:
-                continue
-            rows = ACTION_FACTS.newest(versions)
-            rows = rows[(rows["kind"] == "split") & (rows["ex_session"] > after) & (rows["ex_session"] <= until)]
-            ratios: dict[str, float] = {}
-            for row in records_of(rows.dropna(subset="value")):
-                ratios[row["symbol"]] = ratios.get(row["symbol"], 1.0) * float(row["value"])
-            return ratios
-        return {}
+    def splits(self, strategy: Strategy, after: pd.Timestamp | None, until: pd.Timestamp) -> dict[str, float] | None:
+        """New shares for one old of the sessions after one up to another, by what is published.
+
+        None where what is published cannot be read (:meth:`unread` says why): its shares are then not known.
+        """
+        if after is None or after >= until:
+            return {}
+        versions = self._actions(strategy)
+        if isinstance(versions, str):
+            return None
+        if versions is None or versions.empty:
+            return {}
+        rows = ACTION_FACTS.newest(versions)
+        rows = rows[(rows["kind"] == "split") & (rows["ex_session"] > after) & (rows["ex_session"] <= until)]
+        ratios: dict[str, float] = {}
+        for row in records_of(rows.dropna(subset="value")):
+            ratios[row["symbol"]] = ratios.get(row["symbol"], 1.0) * float(row["value"])
+        return ratios
+
+    def unread(self, strategy: Strategy) -> str | None:
+        """Why the corporate actions that a book goes by cannot be read; None where they can."""
+        versions = self._actions(strategy)
+        return versions if isinstance(versions, str) else None
+
+    def _actions(self, strategy: Strategy) -> pd.DataFrame | str | None:
+        """Versions of a book's corporate actions, None where it has none; a text, why they cannot be read."""
+        facts = self._facts[strategy.name]
+        if isinstance(facts, str):
+            return facts
+        try:
+            return facts.action_versions
+        except (NnAssetsError, OSError) as error:
+            return None if self._nothing_is_published(strategy) else _fault_text(error)
+
+    def _nothing_is_published(self, strategy: Strategy) -> bool:
+        """Whether there is nothing that could name a split; no round can have decided by it."""
+        try:
+            return self.stores.publications.current(strategy.name) is None
+        except (NnAssetsError, OSError):
+            return False
+
+
+def _fault_text(error: Exception) -> str:
+    if not isinstance(error, NnAssetsError):
+        return f"{type(error).__name__}: {error}"
+    return error.found + (f" ({error.where['file']})" if "file" in error.where else "")
 
 
 def session_of(account: AccountBooks, moment: pd.Timestamp) -> pd.Timestamp:

@@ -136,7 +136,7 @@ def _put_on_record(
 def _compare(driver: Driver) -> _Compared:
     record, books, session = driver.record(), driver.books(), last_opened(driver.account, driver.now())
     moved = {
-        book.strategy.name: book.moved(record, driver.market.splits(book.strategy, book.session, session))
+        book.strategy.name: book.moved(record, driver.market.splits(book.strategy, book.session, session) or {})
         for book in books
     }
     outside = record.outside
@@ -156,6 +156,11 @@ def _compare(driver: Driver) -> _Compared:
     if not least <= venue_cash - cash <= most:
         differences.append({"kind": CASH, "books": round(cash, 2), "venue": round(venue_cash, 2)})
     differences += _open_orders_apart(driver, record)
+    differences += [
+        {"kind": "facts", "says": f"the corporate actions of {book.strategy.name} cannot be read: {why}"}
+        for book in books
+        if (why := driver.market.unread(book.strategy)) is not None
+    ]
     differences += [
         {"kind": "fill", "symbol": row["symbol"], "says": f"{row['quantity']:g} at {row['price']:g}, {row['reason']}"}
         for row in record.held_back

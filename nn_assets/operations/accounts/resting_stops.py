@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -34,7 +35,11 @@ def desired_stops(
         if strategy.label.execution != "next_open" or driver.control_of(strategy.name, record) is Control.HALTED:
             continue
         session = _session_to_rest(strategy, driver.now())
-        moved = book.moved(record, driver.market.splits(strategy, book.session, session))
+        split = driver.market.splits(strategy, book.session, session)
+        if split is None:  # in which shares it holds what it does is not known: those that rest stay
+            desired.setdefault(session, []).extend(_as_they_rest(record, strategy.name))
+            continue
+        moved = book.moved(record, split)
         closing = _closed_by_orders(strategy.name, record, book, driver.now())
         for symbol, quantity, price in zip(
             moved.symbols, moved.quantity.tolist(), moved.stop_price.tolist(), strict=True
@@ -46,6 +51,17 @@ def desired_stops(
             stop = BookOrder(strategy.name, identity, symbol, -quantity, "stop", price, price)
             desired.setdefault(session, []).append(stop)
     return desired
+
+
+def _as_they_rest(record: AccountRecord, book: str) -> list[BookOrder]:
+    """What is left of the stops of a book that rest, or wait to."""
+    return [
+        replace(child, quantity=child.quantity - got)
+        for tracked in record.orders.values()
+        if tracked.order.kind == "stop" and (tracked.is_live or tracked.status == "waiting")
+        for child, got in zip(tracked.order.children, tracked.received, strict=True)
+        if child.book == book and child.quantity != got
+    ]
 
 
 def stops_apart(

@@ -23,6 +23,8 @@ from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.breakers import Control
 
 _PASSES = 3
+_UNREAD = "facts"
+"""Why an order of a book waits whose corporate actions cannot be read: in which shares it is, is not known."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
             continue
         control = driver.control_of(book.strategy.name, record)
         split = driver.market.splits(book.strategy, book.session, book.fill_session)
+        if split is None:  # in which shares its orders are is not known
+            continue
         waiting = [order for order in book.orders if order.client_order_id not in before]
         waiting = _after_splits(waiting, split, book.strategy.portfolio.lot_size)
         waiting += [rest for order in book.orders if (rest := before.get(order.client_order_id)) is not None]
@@ -186,6 +190,9 @@ def _stopped_by(
     if uncounted := not_counted(order, record):
         return "uncounted", uncounted
     by_name = {book.strategy.name: book for book in books}
+    books_of = [by_name[name] for name in sorted({child.book for child in order.children})]
+    if any(driver.market.splits(book.strategy, book.session, order.session) is None for book in books_of):
+        return _UNREAD, every
     if order.kind != "stop" and (code := _beyond_what_may_be_sent(order, by_name, record)) is not None:
         return code, every
     for name in sorted({child.book for child in order.children}):
@@ -199,7 +206,7 @@ def _stopped_by(
             continue
         now = by_name[name]
         split = driver.market.splits(now.strategy, now.session, order.session)
-        passes = _let_through(mine, now.moved(record, split), control)
+        passes = _let_through(mine, now.moved(record, split or {}), control)
         if passes != mine:
             stopped = [child.client_order_id for child in mine if child not in passes]
             return ("halted" if control is Control.HALTED else "reducing_only"), stopped
@@ -262,6 +269,8 @@ def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:
     for tracked in list(record.orders.values()):
         if tracked.status == "waiting":
             stopped = _stopped_by(driver, tracked.order, books, record)
+            if stopped is not None and stopped[0] == _UNREAD:
+                continue  # it waits until its shares are known, or its moment has gone
             if stopped is not None and (tracked.order.quantity != 0.0 or stopped[0] != "late"):
                 driver.note(tracked, "withdrawn", stopped[0], children=stopped[1])
                 again += len(stopped[1]) < len(tracked.order.children)
@@ -333,7 +342,7 @@ def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
         if stopped is not None or tracked.stopped:  # what a control took back is not sent again
             if stopped is None:
                 continue
-            if tracked.status == "waiting":
+            if tracked.status == "waiting" and stopped[0] != _UNREAD:
                 driver.note(tracked, "withdrawn", stopped[0], children=stopped[1])
             elif stopped[0] in ("late", "no_strategy"):
                 driver.note(tracked, "ended", "unknown_to_the_venue")
@@ -470,7 +479,7 @@ def _end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:
                 passes, why = [], "halted"
             elif control >= Control.REDUCING and not outlived(driver, tracked.order):
                 now = by_name[name]
-                split = driver.market.splits(now.strategy, now.session, tracked.order.session)
+                split = driver.market.splits(now.strategy, now.session, tracked.order.session) or {}
                 passes = _let_through(mine, now.moved(record, split), control)
             stopped += [child.client_order_id for child in mine if child not in passes]
         if stopped:
