@@ -89,9 +89,7 @@ def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp | None:
 
 def _cancel_what_outlived_its_session(driver: Driver) -> None:
     for tracked in list(driver.record().orders.values()):
-        if driver.account.of(tracked.order.children[0].book) is None or tracked.status != "working":
-            continue
-        if outlived(driver, tracked.order):
+        if tracked.status == "working" and outlived(driver, tracked.order):
             ask(driver, ended_too=True)
             again = as_now_recorded(driver, tracked)
             if again.status == "working":

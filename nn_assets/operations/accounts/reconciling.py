@@ -156,6 +156,7 @@ def _compare(driver: Driver) -> _Compared:
     if not least <= venue_cash - cash <= most:
         differences.append({"kind": CASH, "books": round(cash, 2), "venue": round(venue_cash, 2)})
     differences += _open_orders_apart(driver, record)
+    differences += [{"kind": "book", "says": why} for _, why in sorted(driver.apart().items())]
     differences += [
         {"kind": "facts", "says": f"the corporate actions of {book.strategy.name} cannot be read: {why}"}
         for book in books
@@ -235,11 +236,23 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
                 remedy="nothing needs to be accepted; it cannot be in advance",
                 rule="account_differs",
             )
+        _require_known(driver)
         opened = last_opened(driver.account, driver.now())
         details = _accepted(driver, compared, opened, who, why, positions=positions, cash=cash, outside=outside)
         _put_on_record(driver, session, ACCEPTED, compared.differences, details, who, why)
         reached("accepted")
         return Reconciled(session, ACCEPTED, tuple(compared.differences))
+
+
+def _require_known(driver: Driver) -> None:
+    """Refuse an acceptance while it is not known what the books of the account have."""
+    if apart := driver.apart():
+        raise ControlError(
+            expected="books that the files and the ledger have at the same account",
+            found="; ".join(why for _, why in sorted(apart.items())),
+            remedy="correct or put back the strategy's file: what it holds would be given to the others",
+            rule="account_differs",
+        )
 
 
 def _accepted(
