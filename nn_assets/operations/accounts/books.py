@@ -5,9 +5,10 @@ A book is a strategy. Strategies with the same account, venue and settings of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,23 @@ def _shared(name: str, strategies: Iterable[Strategy]) -> AccountBooks:
     return AccountBooks(name, those)
 
 
+class Splits(dict[str, float]):
+    """New shares for one old by symbol, of some sessions together, and of each of them.
+
+    Attributes
+    ----------
+    steps : tuple of (ex-session, mapping of symbol to new shares for one old)
+        In the order of the sessions.
+    """
+
+    def __init__(self, steps: Iterable[tuple[pd.Timestamp, Mapping[str, float]]] = ()) -> None:
+        super().__init__()
+        self.steps = tuple(sorted(steps, key=lambda step: step[0]))
+        for _, ratios in self.steps:
+            for symbol, ratio in ratios.items():
+                self[symbol] = self.get(symbol, 1.0) * ratio
+
+
 @dataclass(frozen=True, eq=False)
 class BookNow:
     """How a book stands.
@@ -221,25 +239,42 @@ class BookNow:
     def moved(self, record: AccountRecord, split: Mapping[str, float]) -> Book:
         """The book with what is on record and no round has booked: what a person accepted, splits, fills.
 
+        A split comes before what is of its session and after what is of those before.
+
         Parameters
         ----------
         split : mapping of symbol to new shares for one old
-            Of sessions that are over and not decided.
+            Of sessions that are over and not decided; a mapping that does not say of which precedes everything.
         """
-        book = self.left
-        if split:
-            ratio = np.array([split.get(symbol, 1.0) for symbol in book.symbols])
-            book = book_after_actions(book, ratio, np.zeros(len(ratio)), self.strategy.portfolio.lot_size, None)
+        steps = split.steps if isinstance(split, Splits) else ((pd.Timestamp.min, split),) if split else ()
+        # Within the sessions that the same splits precede, acceptances come before fills.
+        moves: list[tuple[int, int, Callable[[Book], Book]]] = [
+            (number, 0, partial(self._split, ratios)) for number, (_, ratios) in enumerate(steps, 1)
+        ]
+
+        def splits_before(session: pd.Timestamp) -> int:
+            return sum(ex_session <= session for ex_session, _ in steps)
+
         for row in record.reconciliations:
             mine = row["details"].get("books", {}).get(self.strategy.name) if row["state"] == ACCEPTED else None
             if mine is not None and not self.is_taken(row):
-                book = book_after_adjustment(book, BookAdjustment.from_record(mine), row["session"])
-        indices = {symbol: number for number, symbol in enumerate(book.symbols)}
+                accepted = BookAdjustment.from_record(mine)
+                after = partial(book_after_adjustment, adjustment=accepted, session=row["session"])
+                moves.append((splits_before(pd.Timestamp(accepted.session)), 1, after))
+        indices = {symbol: number for number, symbol in enumerate(self.left.symbols)}
         for row in sorted(record.fills, key=lambda row: (row["filled_at"], row["fill_id"])):
             fills = [] if self.is_taken(row) else book_fills(self.strategy.name, [row])
             if fills:
-                book = book.filled(fill_arrays(fills, indices), row["session"])
+                made = fill_arrays(fills, indices)
+                moves.append((splits_before(row["session"]), 2, methodcaller("filled", made, row["session"])))
+        book = self.left
+        for _, _, move in sorted(moves, key=lambda move: move[:2]):
+            book = move(book)
         return book
+
+    def _split(self, ratios: Mapping[str, float], book: Book) -> Book:
+        ratio = np.array([ratios.get(symbol, 1.0) for symbol in book.symbols])
+        return book_after_actions(book, ratio, np.zeros(len(ratio)), self.strategy.portfolio.lot_size, None)
 
 
 def books_now(ledger: Ledger, account: AccountBooks) -> tuple[BookNow, ...]:
@@ -322,10 +357,9 @@ class BooksMarket:
             return {}
         rows = ACTION_FACTS.newest(versions)
         rows = rows[(rows["kind"] == "split") & (rows["ex_session"] > after) & (rows["ex_session"] <= until)]
-        ratios: dict[str, float] = {}
-        for row in records_of(rows.dropna(subset="value")):
-            ratios[row["symbol"]] = ratios.get(row["symbol"], 1.0) * float(row["value"])
-        return ratios
+        return Splits(
+            (row["ex_session"], {row["symbol"]: float(row["value"])}) for row in records_of(rows.dropna(subset="value"))
+        )
 
     def unread(self, strategy: Strategy) -> str | None:
         """Why the corporate actions that a book goes by cannot be read; None where they can."""
