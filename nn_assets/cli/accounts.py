@@ -136,6 +136,7 @@ def _shown(stores: Stores, account: AccountBooks) -> dict[str, Any]:
         for name, tracked in live.items()
     ]
     apart = cash_apart_of(last)
+    orders = [*(f"  {why}" for _, why in sorted(account.apart.items())), *orders]
     orders = [*([] if apart is None or abs(apart.usd) < _CENT else [f"  {apart.text}"]), *orders]
     head = f"{state}; books {', '.join(books)}; {len(live)} orders that may fill, {len(record.fills)} fills"
     return {

@@ -81,6 +81,21 @@ class Driver:
         books: tuple[BookNow, ...] = self._kept["books"]
         return books
 
+    def apart(self) -> dict[str, str]:
+        """Books that by the ledger and by the files are not of the same account, and why."""
+        why = "has orders that may fill, and no strategy that can be read"
+        return {name: f"{name} {why}" for name in self.unread()} | dict(self.account.apart)
+
+    def unread(self) -> set[str]:
+        """Books with orders that may fill, of whose strategy nothing can be read."""
+        return {
+            child.book
+            for tracked in self.record().orders.values()
+            if tracked.is_live
+            for child in tracked.order.children
+            if self.account.of(child.book) is None
+        }
+
     def control_of(self, book: str, record: AccountRecord) -> Control:
         """What the controls of now leave of a book's orders, and whether the account agrees.
 
@@ -88,10 +103,10 @@ class Driver:
         latch in rounds, whose orders are not among these.
         """
         strategy = self.account.of(book)
-        if strategy is None:
+        if strategy is None or book in self.account.elsewhere:
             return Control.HALTED
         last = record.last_reconciliation
-        differs = last is not None and last["state"] == DIFFERS
+        differs = bool(self.apart()) or (last is not None and last["state"] == DIFFERS)
         if (name := f"controls of {book}") not in self._kept:
             self._kept[name] = sending_control(self.stores.ledger, strategy).control
         switch = kill_switch_control(kill_switch_now(self.stores.ledger, book))

@@ -105,7 +105,7 @@ def _hours_of_orders(strategy: Strategy, session: pd.Timestamp) -> OrderHours | 
 
 
 def _driver(history: History, run_id: str) -> Driver | None:
-    account = account_for(history.strategy)
+    account = account_for(history.strategy, history.stores.ledger)
     return None if account is None else Driver.opened(history.stores, account, run_id)
 
 

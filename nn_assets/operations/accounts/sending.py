@@ -17,10 +17,10 @@ from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
 from nn_assets.operations.accounts.under_way import netted_before, not_counted, outlived, rests
 from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
-from nn_assets.operations.asof.controls import fill_moment
+from nn_assets.operations.asof.controls import fill_moment, kill_switch_now
 from nn_assets.portfolio.actions import whole_lots
 from nn_assets.portfolio.book import Book
-from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.breakers import Control, kill_switch_control
 
 _PASSES = 3
 _UNREAD = "facts"
@@ -522,10 +522,19 @@ def _closing(books: Iterable[BookNow], record: AccountRecord) -> list[BookOrder]
     ]
 
 
+def _stops_apart(
+    driver: Driver, books: Iterable[BookNow], record: AccountRecord
+) -> tuple[list[AccountOrder], list[TrackedOrder]]:
+    """Stops that lack and that are not to rest; those of a book that cannot be read stay, unless it is halted."""
+    switch = {name: kill_switch_control(kill_switch_now(driver.stores.ledger, name)) for name in driver.unread()}
+    kept = {name for name, control in switch.items() if control is not Control.HALTED}
+    return stops_apart(record, desired_stops(driver, books, record), driver.account.name, kept)
+
+
 def _end_stops_in_the_way(driver: Driver, books: tuple[BookNow, ...]) -> None:
     """Cancel the stops that are not to rest any more, before what closes the same positions is sent."""
     record = driver.record()
-    _, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+    _, gone = _stops_apart(driver, books, record)
     if _end(driver, gone):
         ask(driver, ended_too=True)
 
@@ -545,11 +554,11 @@ def _end(driver: Driver, stops: Iterable[TrackedOrder]) -> bool:
 def send_stops(driver: Driver, books: tuple[BookNow, ...]) -> None:
     """Have exactly the books' stops rest at the venue: others are cancelled, and once these ended the rest is sent."""
     record = driver.record()
-    lacking, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+    lacking, gone = _stops_apart(driver, books, record)
     if _end(driver, gone):
         ask(driver, ended_too=True)
         record = driver.record()
-        lacking, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+        lacking, gone = _stops_apart(driver, books, record)
     busy = {tracked.order.symbol for tracked in gone}
     rows = [order.to_record() for order in lacking if order.symbol not in busy]
     if rows:
