@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nn_assets.errors import ControlError, NnAssetsError
-from nn_assets.operations.asof.controls import KILL_SWITCH, halted_by_file
+from nn_assets.operations.asof.controls import KILL_SWITCH, halted_by_file, kill_switch_now
 from nn_assets.operations.asof.halt_file import halt_file_found
 from nn_assets.operations.catalog import known_names, require_named
 from nn_assets.operations.clock import now_utc
-from nn_assets.portfolio.breakers import KillSwitch
+from nn_assets.portfolio.breakers import Control, KillSwitch, kill_switch_control, read_kill_switch
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
@@ -58,7 +58,7 @@ def control_row(
 
 
 def set_kill_switch(
-    strategy: str | None, state: str, who: str, reason: str, ledger: str | None = None
+    strategy: str | None, state: str, who: str, reason: str, ledger: str | None = None, *, never_milder: bool = False
 ) -> dict[str, Any]:
     """Set the kill switch of a strategy, also where the disk is full: a little room is kept back for it.
 
@@ -66,9 +66,12 @@ def set_kill_switch(
     ----------
     strategy : str, optional
         Its file may be broken, and may then be named instead of it, or gone as long as the ledger has something of it.
-        Without a name every strategy is halted or reduced: someone in a hurry must not stop the wrong one.
+        Without a name every strategy is halted or reduced: someone in a hurry must not stop the wrong one. One that is
+        HALTED stays so.
     ledger : str, optional
         Its address; that of the environment, or the home's, when left out.
+    never_milder : bool
+        Also a strategy that is named keeps a stricter state.
 
     Raises
     ------
@@ -96,10 +99,10 @@ def set_kill_switch(
         )
     if strategy is not None:
         (first, *others) = named = require_named(strategy)
-        _record_switches(named, state, who, reason, ledger)
+        text = _record_switches(named, state, who, reason, ledger, never_milder=never_milder)
         if not others:
-            return {"strategy": first, "kill_switch": state, "text": _kill_switch_text([first], state)}
-        return {"strategies": list(named), "kill_switch": state, "text": _kill_switch_text(named, state)}
+            return {"strategy": first, "kill_switch": state, "text": text}
+        return {"strategies": list(named), "kill_switch": state, "text": text}
     if state == KillSwitch.ACTIVE:
         raise ControlError(
             expected="the strategy that is to trade again",
@@ -108,12 +111,8 @@ def set_kill_switch(
             rule=KILL_SWITCH,
         )
     every = known_names()
-    _record_switches(every, state, who, reason, ledger)
-    return {"strategies": every, "kill_switch": state, "text": _kill_switch_text(every, state)}
-
-
-def _kill_switch_text(strategies: Sequence[str], state: str) -> str:
-    return "\n".join(f"{strategy}: kill switch is {state}" for strategy in strategies)
+    text = _record_switches(every, state, who, reason, ledger, never_milder=True)
+    return {"strategies": every, "kill_switch": state, "text": text}
 
 
 def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
@@ -144,16 +143,26 @@ def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
 
 
 def _record_switches(
-    strategies: Sequence[str],
-    state: str,
-    who: str,
-    reason: str,
-    ledger: str | None = None,
-) -> None:
-    """Set the switch of each, with the room kept back where the disk is full."""
+    strategies: Sequence[str], state: str, who: str, reason: str, ledger: str | None, *, never_milder: bool
+) -> str:
+    """Set the switch of each, with the room kept back where the disk is full; say how each stands now."""
+    said = []
     for strategy in strategies:
+        if never_milder and _is_milder_than_now(strategy, state, ledger):
+            said.append(f"{strategy}: kill switch stays {KillSwitch.HALTED}")
+            continue
         _with_room(lambda strategy=strategy: _record_switch(strategy, state, who, reason, ledger))  # type: ignore[misc]
+        said.append(f"{strategy}: kill switch is {state}")
     keep_reserve()
+    return "\n".join(said)
+
+
+def _is_milder_than_now(strategy: str, state: str, address: str | None) -> bool:
+    """Whether a strategy is HALTED, also by a record that cannot be read, and a state would loosen that."""
+    if state == KillSwitch.HALTED:
+        return False
+    with Ledger(address) as ledger:
+        return kill_switch_control(read_kill_switch(kill_switch_now(ledger, strategy))) is Control.HALTED
 
 
 def _with_room(record: Callable[[], None]) -> None:
