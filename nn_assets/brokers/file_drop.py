@@ -71,10 +71,11 @@ class _Row:
     def moment_of(self, name: str) -> pd.Timestamp:
         try:
             moment = pd.Timestamp(self.values[name]).tz_convert("UTC")
-        except (ArithmeticError, TypeError, ValueError):
-            moment = pd.NaT
-        if pd.isna(moment):
-            raise self.fault("moment", f"a moment with its offset from UTC as {name}", repr(self.values[name]))
+            if pd.isna(moment):
+                raise ValueError("no moment")
+        except (ArithmeticError, TypeError, ValueError) as error:
+            shown = repr(self.values[name])
+            raise self.fault("moment", f"a moment with its offset from UTC as {name}", shown) from error
         return moment
 
     def one_of(self, name: str, words: Sequence[str]) -> Any:

@@ -92,6 +92,8 @@ def _within_capital(p: FloatArray, ask: FloatArray, bid: FloatArray) -> FloatArr
     low, high = 0.0, float(bid.max())
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
+        if middle in (low, high):  # neighbours
+            break
         exceeds = np.abs(_stakes_at(p, ask, bid, middle)).sum() > 1.0
         low, high = (middle, high) if exceeds else (low, middle)
     # An outcome that cannot be is sold at the one m and not at the other: every mixture of the two is an optimum.
