@@ -55,7 +55,7 @@ class _AtVenue:
 
     of_account: Mapping[str, _Total]
     of_book: Mapping[str, _Total]
-    given: Mapping[str, float]  # shares that an order of the account gave to all books, signs taken off
+    to_books: Mapping[str, float]  # shares that an order of the account gave to all books, signs taken off
     children: Mapping[str, str]  # the book's own order by the account's
     begins: pd.Timestamp | None  # the first session with a fill; None without one
 
@@ -64,11 +64,11 @@ def _at_venue(ledger: Ledger, strategy: Strategy, account: str) -> _AtVenue:
     whole: dict[str, list[dict[str, Any]]] = {}
     shares: dict[str, list[dict[str, Any]]] = {}
     children: dict[str, str] = {}
-    given: dict[str, list[float]] = {}
+    to_books: dict[str, list[float]] = {}
     rows = records_of(ledger.read(FILLS, ledger_name(account), where={"state": ALLOTTED}))
     for row in rows:
         for share in row["allotment"] or ():
-            given.setdefault(row["client_order_id"], []).append(abs(float(share["quantity"])))
+            to_books.setdefault(row["client_order_id"], []).append(abs(float(share["quantity"])))
             if share["book"] == strategy.name:
                 whole.setdefault(row["client_order_id"], []).append(row)
                 shares.setdefault(share["client_order_id"], []).append({**share, "price": row["price"]})
@@ -76,13 +76,13 @@ def _at_venue(ledger: Ledger, strategy: Strategy, account: str) -> _AtVenue:
     return _AtVenue(
         {name: _total(of_order) for name, of_order in whole.items()},
         {name: _total(of_order) for name, of_order in shares.items()},
-        {name: math.fsum(quantities) for name, quantities in given.items()},
+        {name: math.fsum(quantities) for name, quantities in to_books.items()},
         children,
         min((row["session"] for row in rows), default=None),
     )
 
 
-def require_fills_of_the_venue(ledger: Ledger, strategy: Strategy, stated: FillRows, file: str) -> None:
+def require_fills_of_the_venue(ledger: Ledger, strategy: Strategy, statement: FillRows, file: str) -> None:
     """Refuse a statement that says of an order of an account at a venue what the venue does not say.
 
     Fills of sessions before the account's first one are none of the venue's, and pass.
@@ -99,15 +99,15 @@ def require_fills_of_the_venue(ledger: Ledger, strategy: Strategy, stated: FillR
     venue = _at_venue(ledger, strategy, account)
     if venue.begins is None:
         return
-    theirs = stated[stated["session"] >= venue.begins]
+    theirs = statement[statement["session"] >= venue.begins]
     for name, rows in theirs.groupby(theirs["client_order_id"].fillna(""), sort=True):
-        found = _total(records_of(rows))
+        said = _total(records_of(rows))
         known = [there[str(name)] for there in (venue.of_account, venue.of_book) if str(name) in there]
-        if not any(found.equals(total) for total in known):
+        if not any(said.equals(total) for total in known):
             raise SourceError(
                 expected=f"the fills that the venue of the account {account} gave of the order {name}: "
                 + (str(known[0]) if known else "it gave none"),
-                found=str(found),
+                found=str(said),
                 remedy="name orders as they were sent (client_order_id), and state all fills of an order in one file; "
                 f"if the venue is wrong, nn-assets account reconcile --account {account} first",
                 file=file,
@@ -139,20 +139,16 @@ def without_double_fills(ledger: Ledger, strategy: Strategy, fills: FillRows) ->
         theirs = kept[is_venue & (kept["client_order_id"] == own)]
         if theirs.empty:
             continue
-        found, mine = _total(records_of(rows)), _total(records_of(theirs))
+        said, mine = _total(records_of(rows)), _total(records_of(theirs))
         whole = venue.of_account.get(name, mine)
-        if (
-            own in replaced
-            or not found.quantity
-            or not found.equals(whole)
-            or not mine.equals(venue.of_book.get(own, mine))
-        ):
+        is_same = said.quantity != 0.0 and said.equals(whole) and mine.equals(venue.of_book.get(own, mine))
+        if own in replaced or not is_same:
             dropped += list(rows.index)
             continue
         replaced.add(own)
         dropped += list(theirs.index)
-        share, part = mine.quantity / whole.quantity, rows["quantity"] / found.quantity
-        commission = rows["commission_usd"] * abs(mine.quantity) / venue.given.get(name, abs(mine.quantity))
+        share, part = mine.quantity / whole.quantity, rows["quantity"] / said.quantity
+        commission = rows["commission_usd"] * abs(mine.quantity) / venue.to_books.get(name, abs(mine.quantity))
         paid = float(theirs["commission_usd"].sum(skipna=False))
         kept.loc[rows.index, "client_order_id"] = own
         kept.loc[rows.index, "quantity"] = rows["quantity"] * share

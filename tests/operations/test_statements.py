@@ -58,9 +58,9 @@ def test_a_statement_replaces_what_the_venue_gave_and_brings_its_mids(desk: Desk
     (order,) = desk.venue.taken
     whole = named_by == "the account's order"
     rows = ((20.0, 50.01, None), (40.0, 50.03, 0.14)) if whole else BOOKED
-    stated = fills("imported", order if whole else "one-2024-03-04-AAA", *rows, mid=50.0)
-    require_fills_of_the_venue(desk.stores.ledger, a_strategy("one"), stated, "statement.csv")
-    both = pd.concat([fills("venue", "one-2024-03-04-AAA", *BOOKED), stated])
+    statement = fills("imported", order if whole else "one-2024-03-04-AAA", *rows, mid=50.0)
+    require_fills_of_the_venue(desk.stores.ledger, a_strategy("one"), statement, "statement.csv")
+    both = pd.concat([fills("venue", "one-2024-03-04-AAA", *BOOKED), statement])
     joined = without_double_fills(desk.stores.ledger, a_strategy("one"), both.reset_index(drop=True))
     assert set(joined["source"]) == {"imported"}
     assert set(joined["client_order_id"]) == {"one-2024-03-04-AAA"}
@@ -72,7 +72,7 @@ def test_a_statement_replaces_what_the_venue_gave_and_brings_its_mids(desk: Desk
 
 
 @pytest.mark.parametrize(
-    ("order", "rows", "found"),
+    ("order", "rows", "says"),
     [
         ("sent", ((20.0, 50.01, None),), "20 at 50.01"),
         ("sent", ((60.0, 50.50, None),), "60 at 50.5"),
@@ -80,13 +80,15 @@ def test_a_statement_replaces_what_the_venue_gave_and_brings_its_mids(desk: Desk
         ("by hand", ((100.0, 50.02, None),), "it gave none; found 100 at 50.02"),
     ],
 )
-def test_what_the_venue_does_not_say_is_refused_by_name_and_does_not_count(desk: Desk, order, rows, found) -> None:
+def test_what_the_venue_does_not_say_is_refused_by_name_and_does_not_count(desk: Desk, order, rows, says) -> None:
     name = next(iter(desk.venue.taken)) if order == "sent" else order
-    stated, ledger = fills("imported", name, *rows), desk.stores.ledger
-    with pytest.raises(SourceError, match=found) as refused:
-        require_fills_of_the_venue(ledger, a_strategy("one"), stated, "statement.csv")
+    statement, ledger = fills("imported", name, *rows), desk.stores.ledger
+    with pytest.raises(SourceError, match=says) as refused:
+        require_fills_of_the_venue(ledger, a_strategy("one"), statement, "statement.csv")
     assert name in str(refused.value)
-    require_fills_of_the_venue(ledger, a_strategy("one"), stated.assign(session=pd.Timestamp("2024-03-04")), "old.csv")
+    require_fills_of_the_venue(
+        ledger, a_strategy("one"), statement.assign(session=pd.Timestamp("2024-03-04")), "old.csv"
+    )
     if order != "by hand":  # on record from before such a statement was refused
-        both = pd.concat([fills("venue", "one-2024-03-04-AAA", *BOOKED), stated]).reset_index(drop=True)
+        both = pd.concat([fills("venue", "one-2024-03-04-AAA", *BOOKED), statement]).reset_index(drop=True)
         assert list(without_double_fills(ledger, a_strategy("one"), both)["source"]) == ["venue", "venue"]
