@@ -7,6 +7,7 @@ that it took none (429). A request that ended without an answer, or in 500 or 50
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from nn_assets.brokers.numbers import plain_number
+from nn_assets.brokers.numbers import has_control_characters, plain_number, read_number
 from nn_assets.errors import NnAssetsError, SettingsError, SourceError
 from nn_assets.execution.own_venues import ALPACA_PAPER, AlpacaVenueSettings
 from nn_assets.execution.venue import (
@@ -148,16 +149,20 @@ class AlpacaVenue:
         """As of :meth:`.Venue.orders`. Ids that are not listed are asked for one by one, which is never out of date."""
         with self._client() as client:
             rows = {_text(row, "id"): row for row in self._listed(client, "open")}
-            listed = {row.get("client_order_id") for row in rows.values()}
+            listed = {_our_id(row) for row in rows.values()}
             missing = [name for name in dict.fromkeys(client_order_ids) if name not in listed]
             if len(missing) > 1:  # one page may spare as many questions
                 recent = self._page(client, {"status": "all", "direction": "desc"})
-                rows |= {_text(row, "id"): row for row in recent if row.get("client_order_id") in missing}
-                listed = {row.get("client_order_id") for row in rows.values()}
+                rows |= {_text(row, "id"): row for row in recent if _our_id(row) in missing}
+                listed = {_our_id(row) for row in rows.values()}
             asked = [self._by_our_id(client, name) for name in missing if name not in listed]
             rows |= {_text(row, "id"): row for row in asked if row is not None}
-        self._our_ids.update({name: str(row.get("client_order_id") or "") for name, row in rows.items()})
-        return [_read(_order_of, row) for row in rows.values()]
+        self._our_ids.update({name: _our_id(row) for name, row in rows.items()})
+        asked_for = set(client_order_ids)
+        return [
+            _read(_other_order_of if _is_without_shares(row) and _our_id(row) not in asked_for else _order_of, row)
+            for row in rows.values()
+        ]
 
     def fills(self, since: pd.Timestamp) -> Sequence[VenueFill]:
         """As of :meth:`.Venue.fills`; commissions are not said."""
@@ -176,7 +181,12 @@ class AlpacaVenue:
         """As of :meth:`.Venue.positions`."""
         with self._client() as client:
             rows = _rows(self._answer(client, "/v2/positions"))
-        return {_text(row, "symbol"): _read(_held, row) for row in rows}
+        held: dict[str, float] = {}
+        for row in rows:
+            if (symbol := _text(row, "symbol")) in held:
+                raise _not_documented("each position once", row)
+            held[symbol] = _read(_held, row)
+        return held
 
     def cash(self) -> float:
         """As of :meth:`.Venue.cash`."""
@@ -289,12 +299,12 @@ class AlpacaVenue:
         """Our ids of orders by Alpaca's; what it does not know has none."""
         if len([name for name in order_ids if name not in self._our_ids]) > 1:
             for row in self._page(client, {"status": "all", "direction": "desc"}):
-                self._our_ids[_text(row, "id")] = str(row.get("client_order_id") or "")
+                self._our_ids[_text(row, "id")] = _our_id(row)
         for name in order_ids:
             if name not in self._our_ids:
                 order = self._one(client, f"/v2/orders/{quote(name, safe='')}", None, "id", name)
                 if order is not None:
-                    self._our_ids[name] = str(order.get("client_order_id") or "")
+                    self._our_ids[name] = _our_id(order)
         return {name: self._our_ids.get(name, "") for name in order_ids}
 
     def _down(self, fault: Fault) -> VenueDownError:
@@ -373,16 +383,19 @@ def _read(reading: Callable[_Asked, _Value], *parts: _Asked.args, **named: _Aske
 
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or has_control_characters(value):
         raise _not_documented(f"a row with {name}", row)
     return value
 
 
+def _our_id(row: Mapping[str, Any]) -> str:
+    """Our id of an order; empty where what it bears is none."""
+    value = row.get("client_order_id")
+    return value if isinstance(value, str) and not has_control_characters(value) else ""
+
+
 def _number(row: Mapping[str, Any], name: str) -> float:
-    value = Decimal(_text(row, name))
-    if not value.is_finite():
-        raise ValueError(f"{name} {value}")
-    return float(value)
+    return read_number(_text(row, name))
 
 
 def _signed(row: Mapping[str, Any], quantity: str, sides: Mapping[str, int]) -> float:
@@ -409,7 +422,7 @@ def _order_of(row: Mapping[str, Any]) -> OrderAtVenue:
     status = _status_of(row)
     said = _text(row, "status") + (f" by {row['replaced_by']}" if row.get("replaced_by") else "")
     return OrderAtVenue(
-        client_order_id=str(row.get("client_order_id") or ""),
+        client_order_id=_our_id(row),
         symbol=_text(row, "symbol"),
         quantity=_signed(row, "qty", _SIDES),
         status=status,
@@ -418,14 +431,29 @@ def _order_of(row: Mapping[str, Any]) -> OrderAtVenue:
     )
 
 
+def _is_without_shares(row: Mapping[str, Any]) -> bool:
+    """Whether an order is one that is never sent from here: for an amount of dollars, or of several legs."""
+    return (row.get("qty") is None and row.get("notional") is not None) or row.get("order_class") == "mleg"
+
+
+def _other_order_of(row: Mapping[str, Any]) -> OrderAtVenue:
+    """An order of somebody else that has no number of shares of a symbol: its quantity is NaN."""
+    legs = [leg for leg in row.get("legs") or () if isinstance(leg, Mapping)]
+    symbol = "+".join(str(part["symbol"]) for part in (row, *legs) if part.get("symbol"))
+    return OrderAtVenue(_our_id(row), symbol or "several legs", math.nan, _status_of(row), math.nan)
+
+
 def _fill_of(row: Mapping[str, Any], names: Mapping[str, str]) -> VenueFill:
+    at = pd.Timestamp(_text(row, "transaction_time")).tz_convert("UTC")
+    if pd.isna(at):
+        raise ValueError(f"transaction_time {row['transaction_time']}")
     return VenueFill(
         fill_id=_text(row, "id"),
         client_order_id=names[_text(row, "order_id")],
         symbol=_text(row, "symbol"),
         quantity=_signed(row, "qty", _SIDES),
         price=_number(row, "price"),
-        at=pd.Timestamp(_text(row, "transaction_time")).tz_convert("UTC"),
+        at=at,
     )
 
 

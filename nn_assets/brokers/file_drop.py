@@ -15,16 +15,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
 
-from nn_assets.brokers.numbers import plain_number
+from nn_assets.brokers.numbers import has_control_characters, plain_number, read_number
 from nn_assets.execution.own_venues import FileDropSettings
 from nn_assets.execution.venue import (
     OrderAtVenue,
@@ -64,20 +64,19 @@ class _Row:
 
     def number_of(self, name: str) -> float:
         try:
-            value = Decimal(self.values[name])
-        except InvalidOperation:
-            value = Decimal("NaN")
-        if not value.is_finite():
-            raise self.fault("number", f"a number as {name}", repr(self.values[name]))
-        return float(value)
+            return read_number(self.values[name])
+        except ValueError as error:
+            raise self.fault("number", f"a number as {name}", repr(self.values[name])) from error
 
     def moment_of(self, name: str) -> pd.Timestamp:
         try:
-            moment = pd.Timestamp(self.values[name])
-            return moment.tz_convert("UTC")
-        except (TypeError, ValueError) as error:
+            moment = pd.Timestamp(self.values[name]).tz_convert("UTC")
+            if pd.isna(moment):
+                raise ValueError("no moment")
+        except (ArithmeticError, TypeError, ValueError) as error:
             shown = repr(self.values[name])
             raise self.fault("moment", f"a moment with its offset from UTC as {name}", shown) from error
+        return moment
 
     def one_of(self, name: str, words: Sequence[str]) -> Any:
         if self.values[name] not in words:
@@ -106,8 +105,13 @@ class FileDropVenue:
         self._require_folder()
         if not _ID.fullmatch(order.client_order_id):
             raise self._refused(order, "an id of letters, digits, _ and - (at most 128)", repr(order.client_order_id))
-        if any(sign in order.symbol for sign in ',"\r\n') or not order.symbol:
+        if any(sign in order.symbol for sign in ',"') or has_control_characters(order.symbol) or not order.symbol:
             raise self._refused(order, "a symbol without commas, quotes and line breaks", repr(order.symbol))
+        numbers = (order.quantity, 1.0 if order.price is None else order.price)
+        if not all(math.isfinite(number) and number for number in numbers):
+            raise self._refused(
+                order, "a quantity and a price that are numbers and not 0", f"{numbers[0]}, {order.price}"
+            )
         price = "" if order.price is None else plain_number(order.price)
         session = str(pd.Timestamp(order.session).date())
         values = (order.client_order_id, order.symbol, plain_number(order.quantity), order.kind, session, price)
@@ -222,9 +226,11 @@ class FileDropVenue:
         self._require_folder()
         folder = self.folder / "out" / "orders"
         for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
-            (row,) = _parsed(path, _read(path), SENT) or (None,)
-            if row is None or row.text("client_order_id") != path.stem:
-                raise _fault("renamed", path, f"the order {path.stem} in it", "another, or none")
+            rows = _parsed(path, _read(path), SENT)
+            if [row.text("client_order_id") for row in rows] != [path.stem]:
+                found = f"{len(rows)} rows" if len(rows) > 1 else "another, or none"
+                raise _fault("renamed", path, f"the order {path.stem} in it, and no other", found)
+            row = rows[0]
             quantity, done = row.number_of("quantity"), filled.get(path.stem, 0.0)
             whole = abs(done) >= abs(quantity)
             status: OrderStatus = "filled" if whole else "working"
@@ -339,6 +345,9 @@ def _parsed(path: Path, content: bytes, columns: Sequence[str]) -> list[_Row]:
     for number, line in enumerate(lines[1:-1], start=2):
         if len(line) != len(columns):
             raise _fault("half_written", path, f"{len(columns)} fields", f"{len(line)}", row=number)
+        odd = [field for field in line if has_control_characters(field)]
+        if odd:
+            raise _fault("characters", path, "fields without control characters", repr(odd[0])[:80], row=number)
         rows.append(_Row(path, number, dict(zip(columns, line, strict=True))))
     return rows
 

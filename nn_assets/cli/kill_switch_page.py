@@ -1,21 +1,26 @@
 """The kill switch's own page in the UI: a form that HALTS or REDUCES, behind the gate of ``ui_guard.py``.
 
 To open the page changes nothing. Its form is posted with a token that only the page has, and needs a reason and who
-gives it. It stops trading and cannot start it: ACTIVE is for the command, or the job, with a strategy's name.
+gives it. A form counts once: sent again as it is, by a reload or a second click, it only shows what it set. It stops
+trading and cannot start it, nor make a strategy that is HALTED reduce: that is for the command, or the job, with a
+strategy's name.
 """
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
+from threading import RLock
 from urllib.parse import parse_qs, parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.catalog import known_names
+from nn_assets.operations.clock import now_utc
 from nn_assets.operations.kill_switch import set_kill_switch
 from nn_assets.portfolio.breakers import KillSwitch
 from nn_assets.reports.page import KILL_SWITCH_PATH, render
@@ -23,6 +28,7 @@ from nn_assets.store.home import PAGES_PATH
 
 _FIELDS = ("token", "strategy", "state", "reason", "who")
 _MOST_BYTES = 16_384
+_MOST_FORMS = 1_000  # opened and remembered
 _STOPS = (KillSwitch.HALTED, KillSwitch.REDUCING)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -33,12 +39,21 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """A form as it was sent, and what it set."""
+
+    body: bytes | None
+    done: list[str]
+
+
 class WithKillSwitch:
     """Serves the kill switch's page; ``app`` answers the rest."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._token = secrets.token_urlsafe(32)
+        self._forms: dict[str, _Sent | None] = {}  # by token, oldest first; None while it is unused
+        self._one_at_a_time = RLock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -50,8 +65,9 @@ class WithKillSwitch:
             body = await _body_of(request)
             response = await run_in_threadpool(self._set, body)
         else:
-            chosen = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("strategy", "")
-            response = await run_in_threadpool(self._page, chosen)
+            asked = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            sent = self._forms.get(asked.get("done", ""))
+            response = await run_in_threadpool(self._page, asked.get("strategy", ""), done=sent.done if sent else None)
         await response(scope, receive, send)
 
     def _set(self, body: bytes | None) -> Response:
@@ -60,17 +76,34 @@ class WithKillSwitch:
         if sorted(form) != sorted(_FIELDS) or any(len(values) != 1 for values in form.values()):
             return self._page(fault="the form is not the one of this page", status=400)
         token, strategy, state, reason, who = (form[name][0] for name in _FIELDS)
-        if not secrets.compare_digest(token.encode(), self._token.encode()):
-            return self._page(strategy, fault="the page is of an earlier start of the UI: send it anew", status=403)
+        if token not in self._forms:
+            return self._page(
+                strategy, fault="the page is of an earlier start of the UI, or old: send it anew", status=403
+            )
         if state not in _STOPS:
             return self._page(strategy, fault="this page HALTS or REDUCES, and nothing else", status=400)
         if not who.strip():
             return self._page(strategy, fault="nobody says who sets it", status=400)
-        try:
-            done = set_kill_switch(strategy or None, state, f"{who.strip()}, in the UI", reason)
-        except (NnAssetsError, OSError) as error:
-            return self._page(strategy, fault=str(error), status=400)
-        return self._page(done=str(done["text"]).splitlines())
+        with self._one_at_a_time:
+            sent = self._forms.get(token)
+            if sent is None or sent.body != body:  # gone back to and changed, it is another form
+                try:
+                    done = set_kill_switch(
+                        strategy or None, state, f"{who.strip()}, in the UI", reason, never_milder=True
+                    )
+                except (NnAssetsError, OSError) as error:
+                    return self._page(strategy, fault=str(error), status=400)
+                at = f"Set at {now_utc():%Y-%m-%d %H:%M:%S} UTC:"
+                self._forms[token] = _Sent(body, [at, *str(done["text"]).splitlines()])
+        return RedirectResponse(f"{KILL_SWITCH_PATH}?done={token}", 303, headers=_HEADERS)
+
+    def _new_token(self) -> str:
+        token = secrets.token_urlsafe(32)
+        with self._one_at_a_time:
+            self._forms[token] = None
+            while len(self._forms) > _MOST_FORMS:
+                self._forms.pop(next(iter(self._forms)))
+        return token
 
     def _page(self, chosen: str = "", *, done: list[str] | None = None, fault: str = "", status: int = 200) -> Response:
         try:
@@ -82,7 +115,7 @@ class WithKillSwitch:
             title="Kill switch",
             path=KILL_SWITCH_PATH,
             reports=PAGES_PATH,
-            token=self._token,
+            token="" if done else self._new_token(),
             names=names,
             chosen=chosen,
             done=done or [],

@@ -8,11 +8,11 @@ from typing import Any
 
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.execution.venues import account_of
-from nn_assets.operations.asof.controls import KILL_SWITCH, halted_by_file
+from nn_assets.operations.asof.controls import KILL_SWITCH, halted_by_file, kill_switch_now
 from nn_assets.operations.asof.halt_file import halt_file_found
 from nn_assets.operations.catalog import known_names, load_strategies, require_named
 from nn_assets.operations.clock import now_utc
-from nn_assets.portfolio.breakers import KillSwitch
+from nn_assets.portfolio.breakers import Control, KillSwitch, kill_switch_control, read_kill_switch
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
@@ -59,7 +59,7 @@ def control_row(
 
 
 def set_kill_switch(
-    strategy: str | None, state: str, who: str, reason: str, ledger: str | None = None
+    strategy: str | None, state: str, who: str, reason: str, ledger: str | None = None, *, never_milder: bool = False
 ) -> dict[str, Any]:
     """Set the kill switch of a strategy, also where the disk is full: a little room is kept back for it.
 
@@ -67,9 +67,12 @@ def set_kill_switch(
     ----------
     strategy : str, optional
         Its file may be broken, and may then be named instead of it, or gone as long as the ledger has something of it.
-        Without a name every strategy is halted or reduced: someone in a hurry must not stop the wrong one.
+        Without a name every strategy is halted or reduced: someone in a hurry must not stop the wrong one. One that is
+        HALTED stays so.
     ledger : str, optional
         Its address; that of the environment, or the home's, when left out.
+    never_milder : bool
+        Also a strategy that is named keeps a stricter state.
 
     Raises
     ------
@@ -97,9 +100,9 @@ def set_kill_switch(
         )
     if strategy is not None:
         (first, *others) = named = require_named(strategy)
-        _record_switches(named, state, who, reason, ledger)
+        text = _record_switches(named, state, who, reason, ledger, never_milder=never_milder)
         done: dict[str, Any] = {"strategies": list(named)} if others else {"strategy": first}
-        return done | {"kill_switch": state, "text": kill_switch_text(named, state)}
+        return done | {"kill_switch": state, "text": "\n".join([text, *_at_venues(named, state)])}
     if state == KillSwitch.ACTIVE:
         raise ControlError(
             expected="the strategy that is to trade again",
@@ -108,32 +111,31 @@ def set_kill_switch(
             rule=KILL_SWITCH,
         )
     every = known_names()
-    _record_switches(every, state, who, reason, ledger)
-    return {"strategies": every, "kill_switch": state, "text": kill_switch_text(every, state)}
+    text = _record_switches(every, state, who, reason, ledger, never_milder=True)
+    return {"strategies": every, "kill_switch": state, "text": "\n".join([text, *_at_venues(every, state)])}
 
 
-def kill_switch_text(strategies: Sequence[str], state: str, *, at_venues: bool = True) -> str:
-    """A line for each strategy, and with ``at_venues`` one for each account where a halt cancels nothing by itself."""
-    lines = [f"{strategy}: kill switch is {state}" for strategy in strategies]
-    if state == KillSwitch.HALTED and at_venues:
-        lines += [
-            f"account {account}: what works at the venue may fill until the account is looked after next, or at once: "
-            f"nn-assets account cancel --account {account}"
-            for account in _accounts_of(strategies)
-        ]
-    return "\n".join(lines)
+def _at_venues(strategies: Sequence[str], state: str) -> list[str]:
+    """A line for each account whose working orders a halt does not cancel by itself."""
+    if state != KillSwitch.HALTED:
+        return []
+    return [
+        f"account {account}: what works at the venue may fill until the account is looked after next, or at once: "
+        f"nn-assets account cancel --account {account}"
+        for account in _accounts_of(strategies)
+    ]
 
 
 def _accounts_of(strategies: Sequence[str]) -> list[str]:
     """Accounts at venues of the strategies whose files can be read; whatever is wrong with one, the switch stands."""
-    found = []
+    accounts = []
     for entry in load_strategies():
         if entry.strategy.name in strategies:
             try:
-                found.append(account_of(entry.strategy))
+                accounts.append(account_of(entry.strategy))
             except NnAssetsError:
                 continue
-    return sorted({account for account in found if account is not None})
+    return sorted({account for account in accounts if account is not None})
 
 
 def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
@@ -164,16 +166,26 @@ def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
 
 
 def _record_switches(
-    strategies: Sequence[str],
-    state: str,
-    who: str,
-    reason: str,
-    ledger: str | None = None,
-) -> None:
-    """Set the switch of each, with the room kept back where the disk is full."""
+    strategies: Sequence[str], state: str, who: str, reason: str, ledger: str | None, *, never_milder: bool
+) -> str:
+    """Set the switch of each, with the room kept back where the disk is full; say how each stands now."""
+    said = []
     for strategy in strategies:
+        if never_milder and _is_milder_than_now(strategy, state, ledger):
+            said.append(f"{strategy}: kill switch stays {KillSwitch.HALTED}")
+            continue
         _with_room(lambda strategy=strategy: _record_switch(strategy, state, who, reason, ledger))  # type: ignore[misc]
+        said.append(f"{strategy}: kill switch is {state}")
     keep_reserve()
+    return "\n".join(said)
+
+
+def _is_milder_than_now(strategy: str, state: str, address: str | None) -> bool:
+    """Whether a strategy is HALTED, also by a record that cannot be read, and a state would loosen that."""
+    if state == KillSwitch.HALTED:
+        return False
+    with Ledger(address) as ledger:
+        return kill_switch_control(read_kill_switch(kill_switch_now(ledger, strategy))) is Control.HALTED
 
 
 def _with_room(record: Callable[[], None]) -> None:

@@ -1,7 +1,8 @@
 """The Kelly bet on binary contracts, exactly: each pays 1 dollar where it settles at 1, and nothing else.
 
 "Yes" is bought at the ask. "No" is the same contract sold at the bid: it costs 1 - bid, and pays 1 where the contract
-settles at 0. Outcomes of one event exclude each other: at most one settles at 1.
+settles at 0. Outcomes of one event exclude each other: at most one settles at 1. What a sale brings is not spent again:
+each contract is paid for by itself, as a venue asks for it, out of the capital.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ def kelly_stakes(probability: FloatArray, ask: FloatArray, bid: FloatArray, even
         p_0 / W + sum_j clip(p_j / W, bid_j, ask_j) = 1,    p_0 = 1 - sum_j p_j,
 
     whose left side falls in W. Of an outcome alone: (p - ask) / (1 - ask) on yes, (bid - p) / bid on no (Kelly 1956).
+
+    The stakes of an event come to all of the capital at most. Where those above would come to more, as several "no" of
+    one event can, the budget gets a multiplier m of its own beside that of capital. Again both come to 1, so that the
+    conditions of the optimum read as above with bid_j - m for bid_j and 1 - m for 1,
+
+        p_0 / W + sum_j clip(p_j / W, bid_j - m, ask_j) = 1 - m,
+
+    and the stakes come to all capital where the contracts sold come to W: that falls in m, and gives m.
 
     Parameters
     ----------
@@ -72,4 +81,38 @@ def kelly_stakes(probability: FloatArray, ask: FloatArray, bid: FloatArray, even
     with np.errstate(divide="ignore", invalid="ignore"):
         sold = np.where(p / wealth < cheap, (wealth - p / cheap) * (1.0 - cheap), 0.0)
     stakes = np.where(np.abs(bought - sold) > _ROUNDED_OFF, bought - sold, 0.0)
+    for beyond in np.flatnonzero((by_event(np.abs(stakes)) > 1.0 + _ROUNDED_OFF) & ~sure):
+        mine = (group == beyond) & known
+        stakes[mine] = _within_capital(p[mine], dear[mine], cheap[mine])
     return np.where(known, np.where(sure[group], np.nan, stakes), 0.0) + 0.0
+
+
+def _within_capital(p: FloatArray, ask: FloatArray, bid: FloatArray) -> FloatArray:
+    """The stakes of one event whose budget binds, (outcomes,)."""
+    low, high = 0.0, float(bid.max())
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if middle in (low, high):  # neighbours
+            break
+        exceeds = np.abs(_stakes_at(p, ask, bid, middle)).sum() > 1.0
+        low, high = (middle, high) if exceeds else (low, middle)
+    # An outcome that cannot be is sold at the one m and not at the other: every mixture of the two is an optimum.
+    more, less = (_stakes_at(p, ask, bid, m) for m in (low, high))
+    above, below = np.abs(more).sum() - 1.0, 1.0 - np.abs(less).sum()
+    mixed = (below * more + above * less) / (above + below) if above + below > 0.0 else less
+    return np.where(np.abs(mixed) > _ROUNDED_OFF, mixed, 0.0)
+
+
+def _stakes_at(p: FloatArray, ask: FloatArray, bid: FloatArray, multiplier: float) -> FloatArray:
+    """The stakes of one event at a multiplier of its budget; they come to all capital at the right one alone."""
+    least, left = np.maximum(bid - multiplier, 0.0), max(1.0 - float(p.sum()), 0.0)
+    # The equation's left side is a line between these values of 1 / W.
+    possible = p > 0.0
+    bends = np.concatenate([least[possible] / p[possible], ask[possible] / p[possible], [0.0, 1.0 / _LEAST_WEALTH]])
+    bends = np.sort(np.minimum(bends, 1.0 / _LEAST_WEALTH))
+    sides = left * bends + np.clip(p * bends[:, None], least, ask).sum(axis=1)
+    wealth = 1.0 / float(np.interp(1.0 - multiplier, sides, bends))
+    bought = np.maximum(p - wealth * ask, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sold = np.where(wealth * least > p, (wealth - p / least) * (1.0 - bid), 0.0)
+    return bought - sold

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -300,6 +301,39 @@ def test_what_is_not_as_documented_is_a_named_error_and_never_guessed(venue, oth
     with pytest.raises(VenueDownError) as error:
         venue.orders(["one"])
     assert error.value.where["rule"] == "rows_as_documented"
+
+
+def test_an_order_of_somebody_else_in_dollars_or_of_several_legs_is_told_and_leaves_the_account_up(
+    venue, other_side
+) -> None:
+    venue.send(order("one", 100.0))
+    (ours,) = other_side.orders.values()
+    theirs = {
+        "a": {"client_order_id": "by app", "symbol": "CCC", "qty": None, "notional": "500"},
+        "b": {"client_order_id": [], "symbol": "", "side": "", "order_class": "mleg", "legs": [{"symbol": "DDD"}]},
+    }
+    other_side.orders |= {name: ours | {"id": name} | row for name, row in theirs.items()}
+    rows = venue.orders(["one", "of no one"])
+    assert [(row.client_order_id, row.symbol) for row in rows] == [("one", "AAA"), ("by app", "CCC"), ("", "DDD")]
+    assert [row.quantity for row in rows] == pytest.approx([100.0, np.nan, np.nan], nan_ok=True)
+    with pytest.raises(VenueDownError):
+        venue.orders(["by app"])  # as one of ours it is not as it was sent
+
+
+def test_positions_of_one_symbol_twice_and_a_fill_without_a_moment_are_named(venue, vendor, other_side) -> None:
+    venue.send(order("one", 100.0))
+    other_side.fill("one", 30.0, 50.0)
+    other_side.activities[0]["transaction_time"] = "NaT"
+
+    def twice(request: Request) -> Answer:
+        whole = other_side.serve(request)
+        return Answer([*whole.body, *whole.body]) if request.path.endswith("positions") else whole
+
+    vendor.serve = twice
+    for ask in (venue.positions, lambda: venue.fills(BEFORE)):
+        with pytest.raises(VenueDownError) as error:
+            ask()
+        assert error.value.where["rule"] == "rows_as_documented"
 
 
 def test_fills_of_an_order_that_alpaca_no_longer_tells_bear_no_id_of_ours(venue, other_side) -> None:

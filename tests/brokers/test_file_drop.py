@@ -179,3 +179,51 @@ def test_the_folder_is_stated_in_full(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="folder"):
         venue_of("file_drop", {"folder": "drop"})
     assert isinstance(venue_of("file_drop", {"folder": str(tmp_path)})("main"), FileDropVenue)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "rule"),
+    [
+        ("commission_usd", "1e400", "number"),
+        ("quantity", "3_0", "number"),
+        ("price", "\u0665\u0660", "number"),  # 50 in Arabic digits
+        ("fill_id", "a\0b", "characters"),
+        ("fill_id", '"a\nb"', "characters"),
+        ("at", "NaT", "moment"),
+    ],
+)
+def test_a_cell_that_nothing_can_be_made_of_is_named_with_its_row_and_file(venue, desk, column, cell, rule) -> None:
+    venue.send(order("one", 100.0))
+    desk.fill("one", 30.0, 50.0)
+    header, row, end = (desk.folder / FILLS).read_text().splitlines()
+    fields = dict(zip(header.split(","), row.split(","), strict=True)) | {column: cell}
+    (desk.folder / FILLS).write_text("\n".join([header, ",".join(fields.values()), end, ""]))
+    with pytest.raises(VenueDownError) as error:
+        venue.fills(BEFORE)
+    assert (error.value.where["rule"], error.value.where["row"]) == (rule, 2)
+
+
+@pytest.mark.parametrize("as_of", ["", "NaT"])
+def test_cash_that_says_no_moment_is_not_taken_for_new(venue, desk, as_of) -> None:
+    venue.send(order("one", 100.0))
+    desk.fill("one", 30.0, 50.0)
+    (desk.folder / "in" / "cash.csv").write_text(f"cash_usd,as_of\n100,{as_of}\nend,1\n")
+    with pytest.raises(VenueDownError) as error:
+        venue.cash()
+    assert error.value.where["rule"] == "moment"
+
+
+def test_a_file_of_two_orders_in_out_is_named(venue, desk) -> None:
+    venue.send(order("one", 100.0))
+    path = desk.folder / "out" / "orders" / "one.csv"
+    header, row, _ = path.read_text().splitlines()
+    path.write_text("\n".join([header, row, row, "end,2", ""]))
+    with pytest.raises(VenueDownError, match="2 rows"):
+        venue.orders()
+
+
+@pytest.mark.parametrize("wrong", [order("one", float("nan")), order("one", 5.0, kind="stop", price=float("inf"))])
+def test_an_order_without_a_number_is_never_written(venue, desk, wrong) -> None:
+    with pytest.raises(VenueRefusedError, match="numbers"):
+        venue.send(wrong)
+    assert not list(desk.folder.glob("out/**/*.csv"))

@@ -23,7 +23,8 @@ from nn_assets.cli.kill_switch_page import WithKillSwitch
 from nn_assets.cli.pages import WithReports
 from nn_assets.cli.ui_guard import UiGuard
 from nn_assets.errors import ControlError
-from nn_assets.operations.asof.controls import kill_switch_now
+from nn_assets.operations.asof.controls import halted_by_file, kill_switch_now
+from nn_assets.operations.kill_switch import note_halt_file
 from nn_assets.orchestration.controls import kill_switch_job
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.ledger.ledger import Ledger
@@ -68,6 +69,12 @@ def sent(gate: UiGuard, **fields: str) -> Ask:
     return Ask("POST", path=PATH, body=urlencode(form | fields), content_type=FORM)
 
 
+def shown_after(gate: UiGuard, answer: Answer) -> Answer:
+    """The page that an answer of the form leads to."""
+    path, _, query = dict(answer.headers)[b"location"].decode().partition("?")
+    return ask_app(gate, Ask(path=path, query=query))
+
+
 def test_the_button_halts_with_a_reason_and_who_and_cannot_start_trading(gate: UiGuard, home: Path) -> None:
     (home / "reports").mkdir()
     for name in ("index_daily-2017-06-01", "demo"):
@@ -84,15 +91,44 @@ def test_the_button_halts_with_a_reason_and_who_and_cannot_start_trading(gate: U
     assert "form-action 'self'" in policy
     assert on_record() == []
     answer = ask_app(gate, sent(gate, strategy="index_daily"))
-    assert answer.status == 200
-    assert "index_daily: kill switch is HALTED" in body(answer)
+    assert answer.status == 303
+    assert "index_daily: kill switch is HALTED" in body(shown_after(gate, answer))
     assert on_record() == [("index_daily", "HALTED", "ann, in the UI", "feed looks wrong")]
     with Ledger() as ledger:
         assert kill_switch_now(ledger, "index_daily") == "HALTED"
         assert kill_switch_now(ledger, "planted_edge") == "ACTIVE"
     assert ask_app(gate, sent(gate, strategy="index_daily", state="ACTIVE")).status == 400
-    assert ask_app(gate, sent(gate, state="REDUCING")).status == 200  # every strategy
-    assert [row[:2] for row in on_record()[1:]] == [(name, "REDUCING") for name in STRATEGIES]
+    said = body(shown_after(gate, ask_app(gate, sent(gate, state="REDUCING"))))  # every strategy
+    assert "index_daily: kill switch stays HALTED" in said
+    assert "planted_edge: kill switch is REDUCING" in said
+    assert [row[:2] for row in on_record()[1:]] == [("planted_edge", "REDUCING")]
+
+
+def test_reducing_by_the_page_or_for_all_never_loosens_a_halt(gate: UiGuard, home: Path) -> None:
+    (home / "HALT").touch()
+    with Ledger() as ledger:
+        note_halt_file(ledger, "planted_edge")
+    (home / "HALT").unlink()
+    set_kill_switch(None, "REDUCING", "ann", "calmer")
+    assert ask_app(gate, sent(gate, strategy="planted_edge", state="REDUCING")).status == 303
+    with Ledger() as ledger:
+        assert [kill_switch_now(ledger, name) for name in STRATEGIES] == ["HALTED", "HALTED"]
+        assert halted_by_file(ledger, "planted_edge")
+    set_kill_switch("planted_edge", "REDUCING", "ann", "looked into it")  # the command, with its name, may
+    with Ledger() as ledger:
+        assert [kill_switch_now(ledger, name) for name in STRATEGIES] == ["HALTED", "REDUCING"]
+
+
+def test_a_form_counts_once_and_sent_again_shows_what_it_set(gate: UiGuard) -> None:
+    form = sent(gate, strategy="planted_edge", state="REDUCING")
+    first = ask_app(gate, form)
+    set_kill_switch("planted_edge", "ACTIVE", "ann", "looked into it")
+    again = ask_app(gate, form)
+    assert (first.status, again.status) == (303, 303)
+    assert body(shown_after(gate, again)) == body(shown_after(gate, first))
+    assert [row[:2] for row in on_record()] == [("planted_edge", "REDUCING"), ("planted_edge", "ACTIVE")]
+    ask_app(gate, replace(form, body=form.body.replace("REDUCING", "HALTED")))  # gone back to, and changed
+    assert [row[:2] for row in on_record()[2:]] == [("planted_edge", "HALTED")]
 
 
 def _attacks(gate: UiGuard) -> dict[str, tuple[Ask, set[int]]]:
@@ -209,8 +245,8 @@ def test_by_a_real_server_a_person_opens_the_address_and_halts(home: Path) -> No
         own = {"cookie": cookie, "origin": f"http://127.0.0.1:{port}", "content_type": FORM}
         assert answered("POST", PATH, form, **own | {"origin": "http://evil.example"})[0] == 403
         assert on_record() == []
-        status, _, page = answered("POST", PATH, form, **own)
-        assert (status, [row[:2] for row in on_record()]) == (200, [(name, "HALTED") for name in STRATEGIES])
+        status, _, _ = answered("POST", PATH, form, **own)
+        assert (status, [row[:2] for row in on_record()]) == (303, [(name, "HALTED") for name in STRATEGIES])
         server.should_exit = True
         asks.close()
         thread.join(5.0)

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from nn_assets.execution.netting import AccountOrder, BookOrder
+from nn_assets.operations.accounts import sending
 from nn_assets.operations.accounts.books import AccountBooks
 from nn_assets.operations.accounts.sending import cancel_orders, send_orders
 from nn_assets.operations.asof.accounts import ORDERS as OUTBOX
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.store.ledger.ledger import Ledger
-from tests.operations.account_books import OPEN, TRADED, Desk
+from tests.operations.account_books import NIGHT, OPEN, TRADED, Desk
 
 
 @pytest.fixture
@@ -66,6 +67,26 @@ def test_a_file_that_appears_between_two_sendings_stops_the_second(desk: Desk, t
     send_orders(desk.driver())
     assert len(desk.venue.sends) == 1
     assert sorted(desk.statuses().values()) == ["withdrawn", "working"]
+
+
+def test_a_file_that_is_seen_while_sending_and_taken_away_has_resumed_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    desk = Desk.of(tmp_path, "one", "two")
+    desk.decided("one", {"AAA": 100})
+    desk.decided("two", {})
+    file = tmp_path / "HALT"
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "reached", lambda point: file.touch() if point == "outbox_committed" else None)
+        send_orders(desk.driver())
+    file.unlink()
+    assert [kill_switch_now(desk.stores.ledger, name) for name in ("one", "two")] == ["HALTED", "HALTED"]
+    desk.decided("one", {"AAA": 100}, session=TRADED)
+    desk.decided("two", {}, session=TRADED)
+    desk.moment = NIGHT
+    send_orders(desk.driver())
+    assert desk.venue.sends == []
 
 
 @pytest.mark.parametrize(

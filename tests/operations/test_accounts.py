@@ -300,6 +300,8 @@ FAULTY = {
     "without a price": {"price": math.nan},
     "nan, without a price": {"price": -1.0},
     "without a quantity": {"quantity": 0.0},
+    "with a commission of 500000 USD on 500 USD": {"commission_usd": 500_000.0},
+    "with a commission of nan USD on 500 USD": {"commission_usd": math.nan},
 }
 
 
@@ -507,6 +509,8 @@ def test_an_order_of_somebody_else_is_named(desk: Desk) -> None:
     desk.venue.taken["by hand"] = VenueOrder("by hand", "AAA", 5.0, "limit", TRADED, 40.0)
     desk.venue.status["by hand"] = "working"
     assert "by hand, 5, works at the venue and is no order of the account" in reconcile(desk.driver()).sentence
+    desk.venue.taken["by hand"] = VenueOrder("by hand", "AAA", math.nan, "limit", TRADED)  # 500 dollars of it
+    assert "by hand, of no number of shares, works" in reconcile(desk.driver()).sentence
 
 
 def test_a_venue_that_is_down_is_named_nothing_is_sent_and_it_agrees_again_once_it_answers(desk: Desk) -> None:

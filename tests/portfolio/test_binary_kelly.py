@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from nn_assets.portfolio.binary_kelly import kelly_stakes
 
@@ -120,3 +121,63 @@ def test_probabilities_that_come_to_more_than_one_are_scaled_and_never_stake_mor
     p, price = np.array([0.9, 0.6]), np.array([0.3, 0.3])
     stakes = kelly_stakes(p, price, np.zeros(2), np.zeros(2, dtype=np.int64))
     np.testing.assert_allclose(stakes, [0.6, 0.4], atol=1e-9)
+
+
+def _best_growth(p: np.ndarray, ask: np.ndarray, bid: np.ndarray) -> float:
+    """The largest E log by sequential least squares over contracts of both sides, each paid for out of the capital."""
+    count = len(p)
+    chance, paid = np.concatenate([[1.0 - p.sum()], p]), np.concatenate([ask, 1.0 - bid])
+    outlay = np.concatenate([-ask, bid])
+    slope = np.vstack([outlay, np.hstack([np.eye(count), -np.eye(count)]) + outlay])
+
+    def after(contracts: np.ndarray) -> np.ndarray:
+        return np.maximum(1.0 + slope @ contracts, 1e-12)
+
+    found = minimize(
+        lambda contracts: -(chance @ np.log(after(contracts))),
+        np.zeros(2 * count),
+        jac=lambda contracts: -(chance / after(contracts)) @ slope,
+        bounds=[(0.0, None)] * (2 * count),
+        constraints=[
+            {"type": "ineq", "fun": lambda contracts: 1.0 - paid @ contracts, "jac": lambda _: -paid},
+            {"type": "ineq", "fun": lambda contracts: 1.0 + slope @ contracts - 1e-9, "jac": lambda _: slope},
+        ],
+        method="SLSQP",
+        options={"maxiter": 500, "ftol": 1e-13},
+    )
+    contracts = np.maximum(found.x, 0.0)
+    contracts /= max(1.0, float(paid @ contracts))
+    return float(chance @ np.log(after(contracts)))
+
+
+@pytest.mark.parametrize("events", [40, pytest.param(300, marks=pytest.mark.full)])
+def test_where_the_stakes_would_come_to_more_than_all_they_are_the_optimum_of_all(events: int) -> None:
+    draw = np.random.default_rng(11)
+    bound = 0
+    while bound < events:
+        count = int(draw.integers(2, 9))
+        mid, half = draw.dirichlet(np.ones(count + 1))[:count] * draw.uniform(0.8, 1.0), draw.uniform(0.0, 0.01)
+        ask, bid = np.clip(mid + half, 0.001, 0.999), np.clip(mid - half, 0.0, 0.99)
+        p = draw.dirichlet(np.full(count + 1, draw.uniform(0.5, 4.0)))[:count]
+        stakes = kelly_stakes(p, ask, bid, np.zeros(count, dtype=np.int64))
+        total = np.abs(stakes).sum()
+        assert total <= 1.0 + 1e-9
+        if total < 1.0 - 1e-9:
+            continue
+        bound += 1
+        contracts = np.where(stakes > 0.0, stakes / ask, stakes / (1.0 - bid))
+        assert _growth(p, contracts, ask, bid) == pytest.approx(_best_growth(p, ask, bid), abs=1e-6)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.01])
+def test_ten_noes_of_one_event_share_the_capital_and_leave_another_event_alone(p: float) -> None:
+    chance, price = np.append(np.full(10, p), 0.6), np.append(np.full(10, 0.09), 0.5)
+    stakes = kelly_stakes(chance, price, price, np.append(np.zeros(10, dtype=np.int64), 1))
+    np.testing.assert_allclose(stakes, [-0.1] * 10 + [0.2], atol=1e-9)
+
+
+def test_of_noes_that_cannot_lose_all_goes_to_the_one_that_pays_best() -> None:
+    """Outcomes that cannot be are free of risk: the dearest bid gains the most, 0.4 on 0.6, and nothing beside it."""
+    bid = np.array([0.4, 0.2, 0.1])
+    stakes = kelly_stakes(np.zeros(3), bid + 0.01, bid, np.zeros(3, dtype=np.int64))
+    np.testing.assert_allclose(stakes, [-1.0, 0.0, 0.0], atol=1e-9)

@@ -25,6 +25,7 @@ from nn_assets.settings import Strategy
 _OVERLAP = pd.Timedelta(days=4)
 _SLACK = 1e-9  # of a quantity
 _CLOCKS_APART = pd.Timedelta(minutes=5)
+_COMMISSION, _COMMISSION_USD = 0.1, 100.0  # of a fill's value, and dollars: the larger is the most that is believed
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,10 @@ def _fault_of(tracked: TrackedOrder | None, fill: VenueFill) -> str | None:
         return "without a quantity"
     if not (math.isfinite(fill.price) and fill.price > 0.0):
         return "without a price"
+    if fill.commission_usd is not None and not (
+        abs(fill.commission_usd) <= max(_COMMISSION_USD, _COMMISSION * abs(fill.quantity * fill.price))
+    ):
+        return f"with a commission of {fill.commission_usd:g} USD on {abs(fill.quantity * fill.price):g} USD"
     if fill.quantity * order.quantity < 0.0:
         return "on the other side than its order"
     after = abs(tracked.filled + fill.quantity)

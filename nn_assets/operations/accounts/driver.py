@@ -63,8 +63,7 @@ class Driver:
         """Hold the account alone: another driver of it, in whatever process, waits and says so."""
         with self.stores.alone(ledger_name(self.account.name)):
             self._kept.clear()
-            for strategy in self.account.strategies:
-                note_halt_file(self.stores.ledger, strategy.name)
+            self._note_halt_file()
             yield
 
     def record(self) -> AccountRecord:
@@ -100,7 +99,8 @@ class Driver:
         """What the controls of now leave of a book's orders, and whether the account agrees.
 
         The switch and the file are read anew each time, the others once while the account is held alone: breakers
-        latch in rounds, whose orders are not among these.
+        latch in rounds, whose orders are not among these. A file that is found is put on record: taken away, it has
+        resumed nothing.
         """
         strategy = self.account.of(book)
         if strategy is None or book in self.account.elsewhere:
@@ -110,7 +110,18 @@ class Driver:
         if (name := f"controls of {book}") not in self._kept:
             self._kept[name] = sending_control(self.stores.ledger, strategy).control
         switch = kill_switch_control(kill_switch_now(self.stores.ledger, book))
-        return strictest(self._kept[name], switch, Control.REDUCING if differs else Control.NORMAL)
+        found = self._note_halt_file()
+        return strictest(
+            self._kept[name],
+            switch,
+            Control.REDUCING if differs else Control.NORMAL,
+            Control.HALTED if found else Control.NORMAL,
+        )
+
+    def _note_halt_file(self) -> bool:
+        """Whether a file ``HALT`` lies in the home; that it was found is on record then."""
+        found = [note_halt_file(self.stores.ledger, strategy.name) for strategy in self.account.strategies]
+        return any(reason is not None for reason in found)
 
     def hours_of(self, order: AccountOrder) -> OrderHours | None:
         """When the venue takes an order; None: at any time."""

@@ -203,7 +203,8 @@ def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, 
             if tracked is not None and tracked.is_live:
                 why = f"should have ended: its session, {tracked.order.session.date()}, is over"
             name = answer.client_order_id or "without a name"
-            says = f"{name}, {answer.quantity:g}, works at the venue and {why}"
+            size = f"{answer.quantity:g}" if math.isfinite(answer.quantity) else "of no number of shares"
+            says = f"{name}, {size}, works at the venue and {why}"
             differences.append(
                 {"kind": "order", "symbol": answer.symbol, "says": says, "client_order_id": answer.client_order_id}
             )
