@@ -46,7 +46,12 @@ def send(name: str | None, *, alone: bool) -> dict[str, Any]:
     def work(driver: Driver) -> dict[str, Any]:
         sent = send_orders(driver, waits=not alone)
         text = f"{driver.account.name}: {sent_text(sent)}"
-        return {"ok": not sent.down, "orders": dict(sent.orders), "waits_for": list(sent.waits_for), "text": text}
+        return {
+            "ok": not sent.hindered,
+            "orders": dict(sent.orders),
+            "waits_for": list(sent.waits_for),
+            "text": text,
+        }
 
     return _driven(name, "send", work)
 
@@ -58,7 +63,11 @@ def sync(name: str | None) -> dict[str, Any]:
         result = reconcile(driver)
         sent = send_orders(driver)
         answer = _answer(driver, result)
-        done = {"ok": answer["ok"] and not sent.down, "orders": dict(sent.orders), "waits_for": list(sent.waits_for)}
+        done = {
+            "ok": answer["ok"] and not sent.hindered,
+            "orders": dict(sent.orders),
+            "waits_for": list(sent.waits_for),
+        }
         return answer | done | {"text": f"{answer['text']}\n  {sent_text(sent)}"}
 
     return _driven(name, "sync", work)

@@ -26,6 +26,8 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.kill_switch import note_halt_file
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control, kill_switch_control, strictest
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.audit import verify_before_round
 
 UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
 """What a venue raises where it says nothing of the account: then nothing is known of it."""
@@ -108,7 +110,8 @@ class Driver:
         last = record.last_reconciliation
         differs = bool(self.apart()) or (last is not None and last["state"] == DIFFERS)
         if (name := f"controls of {book}") not in self._kept:
-            self._kept[name] = sending_control(self.stores.ledger, strategy).control
+            intact = Control.NORMAL if self.changed_ledger() is None else Control.HALTED
+            self._kept[name] = strictest(intact, sending_control(self.stores.ledger, strategy).control)
         switch = kill_switch_control(kill_switch_now(self.stores.ledger, book))
         found = self._note_halt_file()
         return strictest(
@@ -117,6 +120,25 @@ class Driver:
             Control.REDUCING if differs else Control.NORMAL,
             Control.HALTED if found else Control.NORMAL,
         )
+
+    def changed_ledger(self) -> str | None:
+        """What is not as it was in the ledger, as a round of the books would find it; None where all is.
+
+        Checked once while the account is held alone. An older copy of the ledger says of orders that they were never
+        sent.
+        """
+        if "changed" not in self._kept:
+            self._kept["changed"] = next(filter(None, map(self._changed, self.account.strategies)), None)
+        changed: str | None = self._kept["changed"]
+        return changed
+
+    def _changed(self, strategy: Strategy) -> str | None:
+        try:
+            name, moment = strategy.name, self.now().floor("us").to_pydatetime()
+            report = verify_before_round(self.stores.ledger, name, run_id=self.run_id, now=moment)
+        except NnAssetsError as error:
+            return error.statement
+        return None if report.ok else str(report.findings[0])
 
     def _note_halt_file(self) -> bool:
         """Whether a file ``HALT`` lies in the home; that it was found is on record then."""

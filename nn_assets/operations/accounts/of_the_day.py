@@ -67,6 +67,8 @@ def keep_account(history: History, run_id: str) -> dict[str, Any]:
 
 def sent_text(sent: Sent) -> str:
     """What a sending came to, in one line."""
+    if sent.changed:
+        return f"nothing is sent by a ledger that is not as it was: {sent.changed}; nn-assets audit verify names all"
     if sent.waits_for:
         return f"nothing is sent before {', '.join(sent.waits_for)} has decided the session too: their orders net"
     states: dict[str, int] = {}
@@ -127,7 +129,7 @@ def _alert(history: History, driver: Driver, result: Reconciled, run_id: str) ->
 def _alert_of_unsent(history: History, driver: Driver, sent: Sent, run_id: str) -> None:
     """An alert for each book that has orders which are not on their way, once for each number of them."""
     for book in driver.books():
-        fault = fault_of_unsent(history.stores.ledger, book.strategy, book.session, driver.now(), down=sent.down)
+        fault = fault_of_unsent(history.stores.ledger, book.strategy, book.session, driver.now(), down=sent.hindered)
         if fault is None:
             continue
         append_alert(

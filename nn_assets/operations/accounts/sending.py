@@ -37,13 +37,21 @@ class Sent:
         Books whose session is not decided yet, so that nothing was sent.
     down : str
         What the venue said where it could not be reached; nothing was sent after it.
+    changed : str
+        What is not as it was in the ledger, so that nothing was sent by it; see :meth:`.Driver.changed_ledger`.
     orders : mapping of str to str
         Every order of the sessions to come, and its state: see :attr:`.TrackedOrder.status`.
     """
 
     waits_for: tuple[str, ...] = ()
     down: str = ""
+    changed: str = ""
     orders: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hindered(self) -> str:
+        """Why what should have gone did not; empty where it did, or waits for other books alone."""
+        return self.changed or self.down
 
 
 def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
@@ -61,6 +69,8 @@ def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
     with driver.alone():
         books = driver.books()
         down = _end_what_may_not_go_on(driver, books)
+        if (changed := driver.changed_ledger()) is not None:
+            return Sent(down=down, changed=changed, orders=_states(driver, books))
         waiting = _undecided(books) if waits else ()
         if waiting:
             return Sent(waits_for=waiting)
