@@ -247,7 +247,9 @@ class World:
                 SYMBOLS, target, moved.quantity, PRICES, np.zeros(3), strategy=strategy.name, session=self.session
             )
             for index, quantity in zip(orders.symbol, orders.quantity, strict=True):
-                wanted[SYMBOLS[index]] += int(quantity)
+                held = float(moved.quantity[index])
+                turns = self.member.closes_first and (held + quantity) * held < 0.0
+                wanted[SYMBOLS[index]] += int(-held if turns else quantity)
             at = session_hours("XNYS", self.session, self.session).iloc[0]["closes"]
             rows = orders_frame(orders, SYMBOLS, session=self.session, execution="next_open", reference_at=at)
             with stores.ledger.transaction("round", strategy=strategy.name) as transaction:
