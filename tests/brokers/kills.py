@@ -77,6 +77,12 @@ def book_of(name: str) -> Strategy:
     )
 
 
+class TurnsPositions(AlpacaVenue):
+    """The member, for an account whose orders may turn a position: each is sent as it was netted."""
+
+    closes_first = False
+
+
 @dataclass
 class World:
     """The home, the account's two books, and the venue, whose address is ``url``."""
@@ -89,7 +95,7 @@ class World:
     intended: list[tuple[str, Decimal]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     session: pd.Timestamp = FIRST
-    member: type[AlpacaVenue] = AlpacaVenue
+    member: type[AlpacaVenue] = TurnsPositions
     cycles: int = 0
 
     def __post_init__(self) -> None:
@@ -247,9 +253,7 @@ class World:
                 SYMBOLS, target, moved.quantity, PRICES, np.zeros(3), strategy=strategy.name, session=self.session
             )
             for index, quantity in zip(orders.symbol, orders.quantity, strict=True):
-                held = float(moved.quantity[index])
-                turns = self.member.closes_first and (held + quantity) * held < 0.0
-                wanted[SYMBOLS[index]] += int(-held if turns else quantity)
+                wanted[SYMBOLS[index]] += int(quantity)
             at = session_hours("XNYS", self.session, self.session).iloc[0]["closes"]
             rows = orders_frame(orders, SYMBOLS, session=self.session, execution="next_open", reference_at=at)
             with stores.ledger.transaction("round", strategy=strategy.name) as transaction:
