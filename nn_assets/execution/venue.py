@@ -93,6 +93,14 @@ def hours_of(venue: Venue, kind: OrderKind, session: pd.Timestamp) -> OrderHours
     return hours
 
 
+def closes_first(venue: Venue) -> bool:
+    """Whether a venue refuses an order that turns a position: it must be closed before the other side is opened.
+
+    By its attribute ``closes_first``; one without it takes such orders.
+    """
+    return bool(getattr(venue, "closes_first", False))
+
+
 class Venue(Protocol):
     """An account at a venue. Every method may raise ``VenueDownError``; each may be asked again at any time."""
 
