@@ -128,14 +128,14 @@ def _at_venues(strategies: Sequence[str], state: str) -> list[str]:
 
 def _accounts_of(strategies: Sequence[str]) -> list[str]:
     """Accounts at venues of the strategies whose files can be read; whatever is wrong with one, the switch stands."""
-    accounts = []
+    names = []
     for entry in load_strategies():
         if entry.strategy.name in strategies:
             try:
-                accounts.append(account_of(entry.strategy))
+                names.append(account_of(entry.strategy))
             except NnAssetsError:
                 continue
-    return sorted({account for account in accounts if account is not None})
+    return sorted({account for account in names if account is not None})
 
 
 def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
