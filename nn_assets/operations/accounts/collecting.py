@@ -19,6 +19,8 @@ from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.sending import ask, cancel_one
 from nn_assets.operations.accounts.under_way import outlived
 from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, OUTLIVED, AccountRecord, TrackedOrder
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
+from nn_assets.settings import Strategy
 
 _OVERLAP = pd.Timedelta(days=4)
 _SLACK = 1e-9  # of a quantity
@@ -187,14 +189,21 @@ def _price_fault(driver: Driver, tracked: TrackedOrder, fill: VenueFill, session
 
 def _shares(driver: Driver, tracked: TrackedOrder, fill: VenueFill) -> tuple[Share, ...]:
     commission = fill.commission_usd
-    if commission is None:  # as the cost model has it, until a statement says otherwise
-        rates = {strategy.name: strategy.costs.commission_bps / 1e4 for strategy in driver.account.strategies}
+    if commission is None:  # as the cost model in force then has it, until a statement says otherwise
+        rates = {strategy.name: _commission_of(driver, strategy, tracked) for strategy in driver.account.strategies}
         shares = allotted(tracked.order, tracked.received, fill.quantity, 0.0, lot_size=driver.account.lot_size)
         return tuple(
             replace(share, commission_usd=abs(share.quantity) * fill.price * rates.get(share.book, 0.0))
             for share in shares
         )
     return allotted(tracked.order, tracked.received, fill.quantity, commission, lot_size=driver.account.lot_size)
+
+
+def _commission_of(driver: Driver, strategy: Strategy, tracked: TrackedOrder) -> float:
+    """Commission of a book by the cost model that its orders' session is priced by, fraction of the traded value."""
+    ledger = driver.stores.ledger
+    in_force = costs_in_force(ledger, strategy.name).on(tracked.order.session)
+    return cost_model(ledger, strategy, in_force).commission.value
 
 
 def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
