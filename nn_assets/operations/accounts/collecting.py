@@ -139,7 +139,7 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
     if why is not None or tracked is None:
         return row | {"reason": why}
     shares = _shares(driver, tracked, fill)
-    return row | {"state": ALLOTTED, "allotment": [_share_record(share, tracked) for share in shares]}
+    return row | {"state": ALLOTTED, "allotment": [_share_record(share, tracked) | _said(fill) for share in shares]}
 
 
 def _is_same(before: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -214,6 +214,13 @@ def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
         "commission_usd": share.commission_usd,
         "is_stop": tracked.order.kind == "stop",
     }
+
+
+def _said(fill: VenueFill) -> dict[str, Any]:
+    """What a venue states of a fill beside its price, or leaves to the cost model."""
+    mids = {"mid_price": fill.mid_price, "later_mid_price": fill.later_mid_price}
+    stated = {name: float(mid) for name, mid in mids.items() if mid is not None and mid > 0.0}
+    return stated | ({"is_assumed": True} if fill.commission_usd is None else {})
 
 
 def _cross(driver: Driver) -> None:

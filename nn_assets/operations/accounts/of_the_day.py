@@ -89,8 +89,8 @@ def account_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
         return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
     if not is_session(calendar, day):
         return f"{day.date()} is no session of {calendar}"
-    hours = session_hours(calendar, day, day).iloc[0]
-    if not hours["opens"] - _BEFORE <= moment <= hours["closes"] + _AFTER:
+    day_of = session_hours(calendar, day, day).iloc[0]
+    if not day_of["opens"] - _BEFORE <= moment <= day_of["closes"] + _AFTER:
         return f"the session of {day.date()} is more than an hour away, or over"
     return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
 
@@ -128,7 +128,7 @@ def _alert_of_unsent(history: History, driver: Driver, sent: Sent, run_id: str) 
     """An alert for each book that has orders which are not on their way, once for each number of them."""
     for book in driver.books():
         fault = fault_of_unsent(history.stores.ledger, book.strategy, book.session, driver.now(), down=sent.down)
-        if fault is None:
+        if book.session is None or fault is None:
             continue
         append_alert(
             f"account:{driver.account.name}:{book.strategy.name}:unsent:{fault.why}",
@@ -137,7 +137,7 @@ def _alert_of_unsent(history: History, driver: Driver, sent: Sent, run_id: str) 
             remedy=fault.remedy,
             strategy=book.strategy.name,
             run_id=run_id,
-            session=str(pd.Timestamp(book.session).date()),
+            session=str(book.session.date()),
         )
 
 
