@@ -57,7 +57,7 @@ class OrderAtVenue:
     status: OrderStatus
     filled_quantity: float = 0.0  # signed; of a venue that answers late it may lag behind its fills
     reason: str | None = None  # why it ended without a whole fill, in the venue's words
-    told: bool = True  # False: the venue says nothing of it, so that one that works ends with its session
+    is_silent: bool = False  # the venue says nothing of it, so that one that works ends with its session
 
 
 @dataclass(frozen=True)

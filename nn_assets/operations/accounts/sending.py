@@ -337,7 +337,7 @@ def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) ->
         driver.note(tracked, "taken")
         tracked = as_now_recorded(driver, tracked)
     status, says = answer.status, answer.reason
-    if status == "working" and not answer.told and outlived(driver, tracked.order):
+    if status == "working" and answer.is_silent and outlived(driver, tracked.order):
         status, says = "expired", "its session is over, and nothing is told of it"
     if status != "working" and tracked.status != "ended":
         driver.note(tracked, "ended", status, says=says, filled_quantity=answer.filled_quantity)
