@@ -133,7 +133,7 @@ def _best_growth(p: np.ndarray, ask: np.ndarray, bid: np.ndarray) -> float:
     def after(contracts: np.ndarray) -> np.ndarray:
         return np.maximum(1.0 + slope @ contracts, 1e-12)
 
-    found = minimize(
+    answer = minimize(
         lambda contracts: -(chance @ np.log(after(contracts))),
         np.zeros(2 * count),
         jac=lambda contracts: -(chance / after(contracts)) @ slope,
@@ -145,7 +145,7 @@ def _best_growth(p: np.ndarray, ask: np.ndarray, bid: np.ndarray) -> float:
         method="SLSQP",
         options={"maxiter": 500, "ftol": 1e-13},
     )
-    contracts = np.maximum(found.x, 0.0)
+    contracts = np.maximum(answer.x, 0.0)
     contracts /= max(1.0, float(paid @ contracts))
     return float(chance @ np.log(after(contracts)))
 
