@@ -95,7 +95,7 @@ def accounts(ledger: Ledger | None = None) -> tuple[AccountBooks, ...]:
             return accounts(own)
     readable, left_out = read_strategies()
     now = {entry.strategy.name: entry.strategy for entry in readable}
-    moved = []
+    moved: list[tuple[LeftBehind, Strategy | None, str]] = []
     for there in every_left_behind(ledger):
         strategy = now.get(there.book)
         if strategy is not None and there.is_of(strategy):
