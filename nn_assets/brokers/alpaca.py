@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import pandas as pd
@@ -92,6 +92,7 @@ class AlpacaVenue:
     policy: RetryPolicy = DEFAULT_POLICY
     timeout_seconds: float = 30.0
     name: str = "alpaca"
+    closes_first: ClassVar[bool] = True  # "insufficient qty available for order": a sale takes what is held, no more
     _our_ids: dict[str, str] = field(default_factory=dict, repr=False)  # by Alpaca's own: an order keeps both
 
     def send(self, order: VenueOrder) -> None:

@@ -227,7 +227,7 @@ class FileDropVenue:
             quantity, done = row.number_of("quantity"), filled.get(path.stem, 0.0)
             whole = abs(done) >= abs(quantity)
             status: OrderStatus = "filled" if whole else "working"
-            yield OrderAtVenue(path.stem, row.text("symbol"), quantity, status, done, told=False)
+            yield OrderAtVenue(path.stem, row.text("symbol"), quantity, status, done, is_silent=True)
 
     def _reported_orders(self) -> dict[str, OrderAtVenue]:
         path = self.folder / "in" / "orders.csv"

@@ -57,7 +57,7 @@ class OrderAtVenue:
     status: OrderStatus
     filled_quantity: float = 0.0  # signed; of a venue that answers late it may lag behind its fills
     reason: str | None = None  # why it ended without a whole fill, in the venue's words
-    told: bool = True  # False: the venue says nothing of it, so that one that works ends with its session
+    is_silent: bool = False  # the venue says nothing of it, so that one that works ends with its session
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,14 @@ def hours_of(venue: Venue, kind: OrderKind, session: pd.Timestamp) -> OrderHours
     takes = getattr(venue, "takes", None)
     hours: OrderHours | None = None if takes is None else takes(kind, session)
     return hours
+
+
+def closes_first(venue: Venue) -> bool:
+    """Whether a venue refuses an order that turns a position: it must be closed before the other side is opened.
+
+    By its attribute ``closes_first``; one without it takes such orders.
+    """
+    return bool(getattr(venue, "closes_first", False))
 
 
 class Venue(Protocol):

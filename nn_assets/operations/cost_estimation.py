@@ -14,6 +14,7 @@ from nn_assets.costs.shortfall import ShortfallRow, joined_executions, missed, s
 from nn_assets.market.calendar.sessions import timezone_of
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.history import History
+from nn_assets.operations.statements import without_double_fills
 from nn_assets.settings import Strategy
 from nn_assets.store.values import hash_of
 
@@ -27,7 +28,7 @@ def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
     # Always the settings' own: a prior that moved with each run would creep past every bound.
     prior, ledger = cost_model_from(strategy.costs), history.stores.ledger
     in_force = cost_model(ledger, strategy, costs_in_force(ledger, strategy.name).newest)
-    fills = _with_liquidity(history, ledger.read("fills", strategy.name))
+    fills = _with_liquidity(history, without_double_fills(ledger, strategy, ledger.read("fills", strategy.name)))
     result = estimate_costs(fills, prior, strategy.costs, dated=str(session.date()), in_force=in_force)
     record = {
         "session": session,
@@ -86,7 +87,7 @@ def shortfall_on_record(history: History, first: pd.Timestamp, last: pd.Timestam
     filled was missed at the close of that session.
     """
     ledger, name = history.stores.ledger, history.strategy.name
-    fills = ledger.read("fills", name, first, last)
+    fills = without_double_fills(ledger, history.strategy, ledger.read("fills", name, first, last))
     real = fills[fills["source"] != "paper"]
     source, used = ("real", real) if len(real) else ("paper", fills)
     if used.empty:

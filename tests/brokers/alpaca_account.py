@@ -39,6 +39,7 @@ class AlpacaAccount:
     held: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     journal: list[dict[str, Any]] = field(default_factory=list)
     cancels_at_once: bool = True
+    turns_positions: bool = True  # Alpaca does not: it counts what is held
     lock: threading.RLock = field(default_factory=threading.RLock)
     _ids: int = 0
 
@@ -145,6 +146,10 @@ class AlpacaAccount:
         assert (body["type"], body["time_in_force"]) in {
             ("market", "opg"), ("market", "cls"), ("market", "day"), ("limit", "day"), ("stop", "gtc"),
         }  # fmt: skip
+        held, size = self.held[body["symbol"]], Decimal(body["qty"])
+        if not self.turns_positions and held * (1 if body["side"] == "buy" else -1) < 0 and size > abs(held):
+            message = f"insufficient qty available for order (requested: {size}, available: {abs(held)})"
+            return Answer({"code": 40310000, "message": message}, 403)
         begins = {"opg": "09:28", "cls": "15:50"}.get(body["time_in_force"], "24:00")
         if begins <= self.now.tz_convert("America/New_York").strftime("%H:%M") < "19:00":  # as documented
             return Answer({"code": 42210000, "message": f"{body['time_in_force']} orders are not accepted now"}, 422)

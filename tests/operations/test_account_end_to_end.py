@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.brokers.paper_venue import PaperVenue
+from nn_assets.cli.controls import set_kill_switch
 from nn_assets.execution.broker import Bar
+from nn_assets.execution.venue import VenueDownError
 from nn_assets.market.calendar.sessions import session_hours, sessions_between
 from nn_assets.operations.accounts import driver as driving
 from nn_assets.operations.accounts.books import AccountBooks, account_for
@@ -22,10 +25,12 @@ from nn_assets.operations.accounts.of_the_day import account_due, after_round, b
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.cost_estimation import shortfall_on_record
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.exported_tables import read_of_ledger
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.intake.fills import import_fills
 from nn_assets.operations.situation import headline_now
 from nn_assets.session.filling import _liquidity
 from tests.operations import homes
@@ -199,6 +204,85 @@ def test_a_position_that_no_book_has_stops_what_opens_and_after_it_was_accepted_
 def _details(session: pd.Timestamp) -> dict[str, object]:
     with open_history(strategy_of()) as history:
         return dict(history.stores.ledger.read("decisions", NAME, session, session)["details"].iloc[0])
+
+
+@pytest.mark.full
+def test_orders_that_the_venue_never_ends_are_not_piled_up_and_halt_the_book(at_venue: Traded) -> None:
+    """Without this four sessions sent one symbol up to four times, and every comparison agreed."""
+    there = at_venue
+    there.venue.cancel = lambda client_order_id: None  # type: ignore[method-assign]
+    for session in SESSIONS[:4]:
+        there.now = as_of_session(strategy_of().market, session) + pd.Timedelta(minutes=15)
+        there.decide(session)
+    symbols = [order.symbol for order in there.venue.orders()]
+    assert symbols
+    assert len(symbols) == len(set(symbols))
+    assert states(there.home, "portfolio_states")["breaker"].fillna("").tolist() == ["", *["unfinished_run"] * 3]
+    with open_history(strategy_of()) as history:
+        reconciled = history.stores.ledger.read("reconciliations", "account.tiny", bookkeeping=True)
+        reconciled = reconciled.sort_values("sequence")
+        assert list(reconciled["state"]) == ["agreed", "differs", "differs", "differs"]
+        assert "unfinished_run" in str(headline_now(history))
+        assert decisions_repeat_in_replay(history) == (4, [])
+
+
+@pytest.mark.full
+def test_a_venue_that_is_down_before_the_round_only_reduces_and_halts_nothing(at_venue: Traded) -> None:
+    there = at_venue
+    there.now = as_of_session(strategy_of().market, SESSIONS[0]) + pd.Timedelta(minutes=15)
+    there.decide(SESSIONS[0])
+    there.now = as_of_session(strategy_of().market, SESSIONS[1]) + pd.Timedelta(minutes=15)
+
+    def down(*_: object) -> None:
+        raise VenueDownError(expected="an answer", found="maintenance", remedy="wait")
+
+    there.venue.orders = down  # type: ignore[method-assign,assignment]
+    there.decide(SESSIONS[1])
+    assert states(there.home, "portfolio_states")["breaker"].isna().all()
+    assert "maintenance" in str(_details(SESSIONS[1])["account_differs"])
+
+
+@pytest.mark.full
+def test_reducing_between_the_sending_and_the_open_opens_nothing_at_the_venue(at_venue: Traded) -> None:
+    there = at_venue
+    there.now = as_of_session(strategy_of().market, SESSIONS[0]) + pd.Timedelta(minutes=15)
+    there.decide(SESSIONS[0])
+    assert there.venue.orders()
+    set_kill_switch(NAME, "REDUCING", "me", "a test")
+    there.now += pd.Timedelta(minutes=10)
+    with open_history(strategy_of()) as history:
+        send_orders(there.driver(history), waits=False)
+    there.trade(SESSIONS[1])
+    there.decide(SESSIONS[1])
+    assert there.venue.positions() == {}
+    assert len(states(there.home, "fills")) == 0
+
+
+@pytest.mark.full
+def test_a_brokers_own_statement_of_the_venues_fills_counts_once(at_venue: Traded, tmp_path: Path) -> None:
+    there = at_venue
+    there.now = as_of_session(strategy_of().market, SESSIONS[0]) + pd.Timedelta(minutes=15)
+    there.decide(SESSIONS[0])
+    for session in SESSIONS[1:3]:
+        there.trade(session)
+        there.decide(session)
+    statement = states(there.home, "fills").loc[
+        :, ["fill_id", "client_order_id", "symbol", "session", "quantity", "price", "commission_usd"]
+    ]
+    statement["mid_price"] = statement["price"] * (1.0 - np.sign(statement["quantity"]) * 1e-4)
+    statement.assign(
+        fill_id="stated-" + statement["fill_id"], session=statement["session"].dt.strftime("%Y-%m-%d")
+    ).to_csv(tmp_path / "statement.csv", index=False)
+    with open_history(strategy_of()) as history:
+        before = shortfall_on_record(history, SESSIONS[0], SESSIONS[2])[0][0]
+    assert import_fills(NAME, tmp_path / "statement.csv")["imported"] == len(statement) > 5
+    with open_history(strategy_of()) as history:
+        after = shortfall_on_record(history, SESSIONS[0], SESSIONS[2])[0][0]
+    assert (after.lines, after.ordered_usd) == (before.lines, pytest.approx(before.ordered_usd, rel=1e-4))
+    assert after.shortfall.total_usd == pytest.approx(before.shortfall.total_usd, rel=0.1)  # a stop's is from its mid
+    spread = math.fsum(abs(statement["quantity"]) * statement["price"]) * 1e-4
+    assert after.shortfall.spread_usd == pytest.approx(spread, rel=1e-3)
+    assert before.shortfall.spread_usd != pytest.approx(spread, rel=1e-3)
 
 
 @pytest.mark.full

@@ -97,6 +97,23 @@ def test_a_refused_order_is_in_the_first_line_and_an_alert(desk: AtAlpaca, monke
     assert alerts == [("account:desk:one:2024-03-05:refused:1", fault.why)]
 
 
+def test_an_order_that_would_turn_a_position_closes_it_and_the_next_round_opens_the_other_side(desk: AtAlpaca) -> None:
+    desk.there.turns_positions, desk.there.held["AAA"] = False, Decimal(100)
+    desk.decided("one", {"AAA": -250.0}, held={"AAA": 100.0})
+    desk.moment = MORNING
+    assert list(send_orders(desk.driver()).orders.values()) == ["working"]
+    (row,) = desk.there.working()
+    assert (row["side"], row["qty"]) == ("sell", "100")
+    desk.there.fill(row["client_order_id"], -100.0, 50.0)
+    desk.moment = pd.Timestamp("2024-03-05 15:00", tz="UTC")
+    assert reconcile(desk.driver()).state == "agreed"
+    assert desk.there.held["AAA"] == 0
+    desk.decided("one", {"AAA": -150.0}, cash=1_005_000.0, session=pd.Timestamp("2024-03-05"))
+    desk.moment = pd.Timestamp("2024-03-06 13:40", tz="UTC")
+    send_orders(desk.driver())
+    assert [(row["side"], row["qty"]) for row in desk.there.working()] == [("sell", "150")]
+
+
 @pytest.mark.parametrize(
     ("kind", "session", "begins", "ends"),
     [

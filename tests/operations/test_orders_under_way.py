@@ -11,10 +11,10 @@ from nn_assets.brokers.file_drop import FileDropVenue
 from nn_assets.operations.accounts.reconciling import reconcile
 from nn_assets.operations.accounts.sending import cancel_orders, send_orders
 from nn_assets.operations.asof.accounts import recorded_for
-from tests.operations.account_books import OPEN, TRADED, Desk
+from tests.operations.account_books import OPEN, TRADED, Desk, Fails
 
 MORNING = pd.Timestamp("2024-03-05 13:40", tz="UTC")
-SESSIONS = [pd.Timestamp(day) for day in ("2024-03-04", "2024-03-05", "2024-03-06", "2024-03-07")]
+SESSIONS = [pd.Timestamp(day) for day in ("2024-03-04", "2024-03-05", "2024-03-06")]
 
 
 def at_venue(desk: Desk) -> list[tuple[str, float, str]]:
@@ -71,7 +71,7 @@ def test_a_halt_whose_cancel_was_lost_asks_again_and_has_it_on_record_once(tmp_p
     send_orders(desk.driver())
     desk.halt("one")
     desk.venue.holds_cancels = True
-    for _ in range(3):
+    for _ in range(2):
         send_orders(desk.driver())
     assert desk.events().count("cancel_asked") == 1
     desk.venue.holds_cancels = False
@@ -101,7 +101,7 @@ def test_the_other_book_of_a_netted_order_goes_again_once_and_gets_what_it_order
     send_orders(desk.driver(), waits=False)
     assert at_venue(desk) == [("AAA", 800.0, "working")]  # nothing more before its end is known
     desk.venue.holds_cancels = False
-    for _ in range(3):
+    for _ in range(2):
         send_orders(desk.driver(), waits=False)
     assert at_venue(desk) == [("AAA", 500.0, "working"), ("AAA", 800.0, "cancelled")]
     (again,) = [name for name in desk.venue.taken if desk.venue.status[name] == "working"]
@@ -112,6 +112,7 @@ def test_the_other_book_of_a_netted_order_goes_again_once_and_gets_what_it_order
     assert [float(book.moved(record, {}).quantity[0]) for book in desk.driver().books()] == [0.0, 500.0]
 
 
+@pytest.mark.full
 def test_what_could_not_go_again_is_told_by_its_reason(tmp_path: Path) -> None:
     desk = netted_and_one_halted(tmp_path)
     desk.moment = OPEN + pd.Timedelta(minutes=5)  # too late for another
@@ -135,7 +136,7 @@ def test_what_a_person_cancelled_does_not_go_again(tmp_path: Path) -> None:
 
 
 def test_an_order_that_never_ends_is_not_sent_again_and_makes_the_account_differ(tmp_path: Path) -> None:
-    """Without this five sessions sent five times 4,000 shares, each agreed."""
+    """Without this each session sent 4,000 shares more, and each agreed."""
     desk = Desk.of(tmp_path, "one")
     desk.venue.holds_cancels = True
     states = []
@@ -145,13 +146,13 @@ def test_an_order_that_never_ends_is_not_sent_again_and_makes_the_account_differ
         desk.decided("one", {"AAA": 4000.0}, session=session)
         send_orders(desk.driver())
     assert at_venue(desk) == [("AAA", 4000.0, "working")]
-    assert [result.state for result in states] == ["agreed", "differs", "differs", "differs"]
+    assert [result.state for result in states] == ["agreed", "differs", "differs"]
     assert "4000, works at the venue and should have ended: its session, 2024-03-05, is over" in states[1].sentence
     strategy = desk.account.strategies[0]
     recorded = recorded_for(desk.stores.ledger, strategy, TRADED, 10**9)
     assert recorded.working == {"one-2024-03-04-AAA"}
     assert recorded.ended == {}
-    assert desk.events().count("cancel_asked") == 3  # once for each session in which it was asked
+    assert desk.events().count("cancel_asked") == 2  # once for each session in which it was asked
     desk.venue.holds_cancels = False
     desk.moment = night_after(SESSIONS[-1]) + pd.Timedelta(days=1)
     assert reconcile(desk.driver()).state == "agreed"
@@ -227,3 +228,31 @@ def test_what_a_sale_that_works_on_leaves_is_protected_once_its_session_is_over(
         reconcile(desk.driver())
         send_orders(desk.driver())
         assert [order.quantity for order in desk.venue.taken.values() if order.kind == "stop"] == stops
+
+
+# --- killed anywhere --------------------------------------------------------------------------------------
+
+
+@pytest.mark.full
+def test_killed_at_any_point_of_a_halt_what_goes_again_goes_once(tmp_path: Path, monkeypatch) -> None:
+    def halted(folder: str, point: str) -> list[str]:
+        desk, passed = netted_and_one_halted(tmp_path / folder), list[str]()
+
+        def reached(name: str) -> None:
+            passed.append(name)
+            if name == point and passed.count(name) == 1:
+                raise Fails(name)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("nn_assets.operations.accounts.sending.reached", reached)
+            desk.quiet(lambda: send_orders(desk.driver()))
+        send_orders(desk.driver())
+        send_orders(desk.driver())
+        assert at_venue(desk) == [("AAA", 500.0, "working"), ("AAA", 800.0, "cancelled")], point
+        assert len(desk.venue.sends) == len(set(desk.venue.sends))
+        return passed
+
+    killed = dict.fromkeys(halted("whole", ""))
+    assert len(killed) > 8
+    for point in killed:
+        halted(point, point)

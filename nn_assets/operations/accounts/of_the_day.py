@@ -80,8 +80,8 @@ def account_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
     calendar = strategy.market.calendar
     local = moment.tz_convert(timezone_of(calendar))
     day = local.tz_localize(None).normalize()
-    hours = _hours_of_orders(strategy, next_session(calendar, day))
-    if hours is not None and hours.begins <= moment < min(hours.begins + _FROM_THEN, hours.ends):
+    taken = _hours_of_orders(strategy, next_session(calendar, day))
+    if taken is not None and taken.begins <= moment < min(taken.begins + _FROM_THEN, taken.ends):
         return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
     if not is_session(calendar, day):
         return f"{day.date()} is no session of {calendar}"

@@ -196,7 +196,7 @@ def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, 
         if answer.status != "working" or answer.client_order_id in record.outside_orders:
             continue
         over = tracked is not None and outlived(driver, tracked.order)
-        if over and not answer.told:
+        if over and answer.is_silent:
             continue  # it ended with its session
         if tracked is None or not tracked.is_live or over:
             why = "is no order of the account" if tracked is None else f"{tracked.status} by the ledger"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.execution.netting import AccountOrder, BookOrder, netted
-from nn_assets.execution.venue import OrderAtVenue, VenueDownError, VenueRefusedError, VenueUnsureError
+from nn_assets.execution.venue import OrderAtVenue, VenueDownError, VenueRefusedError, VenueUnsureError, closes_first
 from nn_assets.operations.accounts.books import BookNow, session_of
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, as_now_recorded, at_of, unreached_text
 from nn_assets.operations.accounts.points import reached
@@ -124,7 +124,10 @@ def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
         waiting = [order for order in book.orders if order.client_order_id not in before]
         waiting = _after_splits(waiting, split, book.strategy.portfolio.lot_size)
         waiting += [rest for order in book.orders if (rest := before.get(order.client_order_id)) is not None]
-        allowed = _let_through(waiting, book.moved(record, split), control)
+        moved = book.moved(record, split)
+        allowed = _let_through(waiting, moved, control)
+        if closes_first(driver.venue):
+            allowed = _no_further_than_zero(allowed, moved)
         by_session.setdefault(book.fill_session, []).extend(allowed)
     reached("before_outbox")
     rows = [
@@ -171,6 +174,18 @@ def _only_reduces(held: float, quantity: float) -> bool:
     """Whether an order only brings a position nearer to zero; NaN does not. As ``execution.orders.reduces`` has it."""
     after = held + quantity
     return abs(after) < abs(held) and after * held >= 0.0
+
+
+def _no_further_than_zero(orders: Iterable[BookOrder], book: Book) -> list[BookOrder]:
+    """Orders of a book of which those that would turn a position only close it; the next round decides the rest."""
+    held = dict(zip(book.symbols, book.quantity.tolist(), strict=True))
+    made = []
+    for order in orders:
+        before = held.get(order.symbol, 0.0)
+        turns = (before + order.quantity) * before < 0.0
+        made.append(replace(order, quantity=-before) if turns else order)
+        held[order.symbol] = before + made[-1].quantity
+    return made
 
 
 def _stopped_by(
@@ -322,7 +337,7 @@ def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) ->
         driver.note(tracked, "taken")
         tracked = as_now_recorded(driver, tracked)
     status, says = answer.status, answer.reason
-    if status == "working" and not answer.told and outlived(driver, tracked.order):
+    if status == "working" and answer.is_silent and outlived(driver, tracked.order):
         status, says = "expired", "its session is over, and nothing is told of it"
     if status != "working" and tracked.status != "ended":
         driver.note(tracked, "ended", status, says=says, filled_quantity=answer.filled_quantity)

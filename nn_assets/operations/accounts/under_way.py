@@ -78,8 +78,8 @@ def _ended_as_asked(tracked: TrackedOrder) -> bool:
     ends = [event for event in tracked.events if event.event == "ended" and event.reason == "cancelled"]
     if tracked.status != "ended" or not ends:
         return False
-    told = abs(float(ends[-1].details.get("filled_quantity", 0.0)))
-    return told <= abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
+    filled = abs(float(ends[-1].details.get("filled_quantity", 0.0)))
+    return filled <= abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
 
 
 def covered_until(record: AccountRecord) -> Mapping[str, pd.Timestamp]:

@@ -80,11 +80,6 @@ class TrackedOrder:
         return tuple(event for event in self.events if event.event == "sending")
 
     @property
-    def cancel_asked(self) -> bool:
-        """Whether its end was asked for."""
-        return any(event.event == "cancel_asked" for event in self.events)
-
-    @property
     def stopped(self) -> frozenset[str]:
         """Orders of books for which a control asked for its end; none where a person, or nobody, asked for it."""
         asked = [event.details.get("children") for event in self.events if event.event == "cancel_asked"]

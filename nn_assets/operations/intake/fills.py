@@ -14,6 +14,7 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import open_history
+from nn_assets.operations.statements import require_fills_of_the_venue
 from nn_assets.sources.days import NUMBER_REMEDY, days_written, moments_written
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.columns import FaultText, refuse_first
@@ -40,7 +41,8 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     Raises
     ------
     SourceError
-        The file cannot be read, lacks a column, or holds more than the limits.
+        The file cannot be read, lacks a column, or holds more than the limits; or it says of an order at a venue what
+        the venue does not say.
     SchemaError
         A value breaks the contract of fills; every violation is named.
     LedgerError
@@ -51,6 +53,7 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     # Alone: a decision under way counts the fills recorded before it, and none recorded meanwhile.
     with open_history(chosen) as history, history.stores.alone(strategy):
         ledger = history.stores.ledger
+        require_fills_of_the_venue(ledger, chosen, checked, str(file))
         imported = ledger.read("fills", strategy, where={"source": "imported"})[["fill_id", "known_at"]]
         # A fill on record keeps the moment it was first known; the ledger then compares the rest.
         merged = checked.merge(imported, on="fill_id", how="left", suffixes=("", "_first"))
