@@ -42,6 +42,8 @@ SENT = ("client_order_id", "symbol", "quantity", "kind", "session", "price")
 CANCELLED = ("client_order_id",)
 FILLS = ("fill_id", "client_order_id", "symbol", "quantity", "price", "at", "commission_usd")
 ORDERS = ("client_order_id", "symbol", "quantity", "status", "filled_quantity", "reason")
+MIDS = ("mid_price", "later_mid_price")
+"""Columns that a file of fills may have beside :data:`FILLS`, both or neither; a field may be empty."""
 POSITIONS = ("symbol", "quantity", "as_of")
 CASH = ("cash_usd", "as_of")
 
@@ -282,7 +284,7 @@ class FileDropVenue:
         if known is not None and known[0] == digest:
             return known[1]
         fills = []
-        for row in _parsed(path, content, FILLS):
+        for row in _parsed(path, content, FILLS, (*FILLS, *MIDS)):
             at = row.moment_of("at")
             if str(at.date()) != day:
                 raise row.fault("renamed", f"fills of {day}, as the file is called", f"one at {at}")
@@ -290,11 +292,9 @@ class FileDropVenue:
                 raise row.fault("id", "an id of each fill", "none")
             commission = row.number_of("commission_usd") if row.text("commission_usd") else None
             numbers = row.number_of("quantity"), row.number_of("price")
-            fills.append(
-                VenueFill(
-                    row.text("fill_id"), row.text("client_order_id"), row.text("symbol"), *numbers, at, commission
-                )
-            )
+            mids = [row.number_of(name) if row.text(name) else None for name in MIDS]
+            names = row.text("fill_id"), row.text("client_order_id"), row.text("symbol")
+            fills.append(VenueFill(*names, *numbers, at, commission, *mids))
         self._fills_of[path] = digest, fills
         return fills
 
@@ -322,7 +322,7 @@ def _read(path: Path) -> bytes:
         raise _fault("reachable", path, "the file", f"{type(error).__name__}: {error.strerror}") from error
 
 
-def _parsed(path: Path, content: bytes, columns: Sequence[str]) -> list[_Row]:
+def _parsed(path: Path, content: bytes, columns: Sequence[str], wider: Sequence[str] = ()) -> list[_Row]:
     """The rows of a file that is whole: a header, rows of as many fields, and a last line that counts them."""
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
@@ -332,13 +332,15 @@ def _parsed(path: Path, content: bytes, columns: Sequence[str]) -> list[_Row]:
     if not content.endswith(b"\n") or not lines or lines[-1] != ["end", str(len(lines) - 2)]:
         last = ",".join(lines[-1])[:80] if lines else "nothing"
         raise _fault("half_written", path, f"a last line end,{max(len(lines) - 2, 0)}", last)
+    if wider and tuple(lines[0]) == tuple(wider):
+        columns = wider
     if tuple(lines[0]) != tuple(columns):
         raise _fault("columns", path, ",".join(columns), ",".join(lines[0])[:200])
     rows = []
     for number, line in enumerate(lines[1:-1], start=2):
         if len(line) != len(columns):
             raise _fault("half_written", path, f"{len(columns)} fields", f"{len(line)}", row=number)
-        rows.append(_Row(path, number, dict(zip(columns, line, strict=True))))
+        rows.append(_Row(path, number, dict.fromkeys(wider, "") | dict(zip(columns, line, strict=True))))
     return rows
 
 

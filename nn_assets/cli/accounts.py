@@ -58,7 +58,8 @@ def sync(name: str | None) -> dict[str, Any]:
         result = reconcile(driver)
         sent = send_orders(driver)
         answer = _answer(driver, result)
-        return answer | {"orders": dict(sent.orders), "text": f"{answer['text']}\n  {sent_text(sent)}"}
+        done = {"ok": answer["ok"] and not sent.down, "orders": dict(sent.orders), "waits_for": list(sent.waits_for)}
+        return answer | done | {"text": f"{answer['text']}\n  {sent_text(sent)}"}
 
     return _driven(name, "sync", work)
 

@@ -13,6 +13,7 @@ from nn_assets.errors import ControlError
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.costs import COSTS_APPROVED, cost_model, costs_in_force, waiting_estimate
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.operations.cost_estimation import coefficient_rows, shortfall_on_record, with_identity
 from nn_assets.operations.history import open_history
 from nn_assets.operations.kill_switch import control_row, demand_reason
@@ -149,10 +150,12 @@ def approve_costs(strategy: str, who: str, reason: str) -> dict[str, Any]:
         with ledger.transaction(f"control:{approved}", strategy=strategy) as transaction:
             transaction.append("controls", [control_row(strategy, COSTS_APPROVED, "APPROVED", who, reason, details)])
             transaction.append("cost_models", [row])
-        since = next_session(chosen.market.calendar, history.last_session).date()
+        since, now = next_session(chosen.market.calendar, history.last_session), now_utc()
+        while has_clock(chosen.market, now) and as_of_session(chosen.market, since) < now:  # it comes too late for that
+            since = next_session(chosen.market.calendar, since)
     return {
         "strategy": strategy,
         **details,
         "text": f"{strategy}: the estimate of {pd.Timestamp(waiting['session']).date()} prices the sessions from "
-        f"{since} on: {figures['reason'].partition(':')[0]}",
+        f"{since.date()} on: {figures['reason'].partition(':')[0]}",
     }

@@ -487,7 +487,9 @@ ACCOUNT_FILLS = Contract(
     filled_at=moment("when it was filled"),
     state=text("whether books were given it", "allotted", "held_back"),
     reason=text("why it was held back", nullable=True),
-    allotment=record("what each book gets: book, client_order_id, quantity, commission_usd, is_stop"),
+    allotment=record(
+        "what each book gets: book, client_order_id, quantity, commission_usd, is_stop, and what else was said"
+    ),
 )
 RECONCILIATIONS = Contract(
     "reconciliations",

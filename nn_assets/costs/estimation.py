@@ -2,8 +2,11 @@
 
 With quotes: commission from the statements, half-spread from side x (fill - mid), permanent impact from the mid
 30 to 60 minutes later, and the temporary coefficient alone by a non-negative robust regression, because half-spread
-and permanent impact are collinear in turnover. Without quotes only the total shortfall against the reference price is
-fitted, through the temporary coefficient; spread and permanent impact stay prior, marked not identified.
+and permanent impact are collinear in turnover. Half-spread, what widens it, and commission are means, however skewed: a
+book pays the mean. A fill 30 times as far off as the others is left out of these as an error, and counted in the note;
+of one 8 times as far off nobody can say, and the interval covers the mean with it and that without. Without quotes only
+the total shortfall against the reference price is fitted, through the temporary coefficient, and robustly: there the
+market's own moves are the noise; spread and permanent impact stay prior, marked not identified.
 """
 
 from __future__ import annotations
@@ -44,6 +47,9 @@ _MINIMUM_FILLS = 30
 _MINIMUM_SESSIONS = 10  # fills of one session share its noise: an interval is made of sessions
 _DRAWS = 500
 _HUBER = 1.345  # 95% efficient under normal errors (Huber 1981, section 4.5)
+_DOUBTFUL, _ABSURD = 8.0, 30.0  # scales from the fit: perhaps no cost that was paid; surely none
+_LEAST_SCALE = 0.25  # of the fitted level: what most statements agree on to the cent has no scale of its own
+_MOST_ABSURD = 0.03  # share of fills: above it they are not errors
 _ITERATIONS = 30
 _ROUNDING = 1e-6
 _UPPER_TAIL = 0.975
@@ -208,8 +214,10 @@ def _estimates(
     ones, root = np.ones_like(value), np.sqrt(share)
     factor = settings.calibration_bound_factor
 
-    def part(name: str, rows: BoolArray, source: str, observed: FloatArray, *terms: FloatArray) -> Estimate:
-        regression = _Part(source, observed[rows], np.column_stack(terms)[rows], days[rows])
+    def part(
+        name: str, rows: BoolArray, source: str, observed: FloatArray, *terms: FloatArray, paid: bool = False
+    ) -> Estimate:
+        regression = _Part(source, observed[rows], np.column_stack(terms)[rows], days[rows], paid=paid)
         return _estimate(getattr(prior, name).value, regression, settings, generator)
 
     estimates: dict[str, Estimate] = {}
@@ -217,7 +225,9 @@ def _estimates(
         half = side * (price - mid) / mid
         estimates |= _of_spread(half[quoted], sigma[quoted], days[quoted], prior, settings, generator)
     if prior.maker_fee is None:  # else what a statement says is of either, and which of them rested is not on record
-        estimates["commission"] = part("commission", reported, "statements", columns["commission_usd"] / value, ones)
+        estimates["commission"] = part(
+            "commission", reported, "statements", columns["commission_usd"] / value, ones, paid=True
+        )
 
     arrival = np.where(
         impacted, mid - side * columns["impact_usd"] / np.abs(columns["quantity"]), columns["reference_price"]
@@ -289,6 +299,7 @@ class _Part:
     share: FloatArray | None = None  # (fills,), of ADV
     permanent: _Held = _NOTHING_HELD
     span: float | None = None  # width of an interval that tells nothing; None: that of the bounds
+    paid: bool = False  # what is wanted is the mean of what was paid, however skewed
 
 
 def _not_identified(prior: float, count: int, why: str = "") -> Estimate:
@@ -302,10 +313,20 @@ def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.r
     if not _is_identifiable(part.terms):
         return _not_identified(prior, count, ": every fill of one size and volatility")
     raw, weights = _robust_slope(part.observed, part.terms)
-    half = _half_width(part, weights, generator)
-    factor = settings.calibration_bound_factor
+    factor, source, sure = settings.calibration_bound_factor, part.source, weights
+    if part.paid:
+        weights, sure = _paid(part, weights)
+        errors = int((weights == 0.0).sum())
+        if errors > _MOST_ABSURD * count:
+            return _not_identified(prior, count, f": {errors} of them are {_ABSURD:g} times as far off as the others")
+        raw = _weighted_slope(part.observed, part.terms, weights)
+        source += f", {errors} left out as errors" if errors else ""
+    low, high = _interval(raw, part, weights, generator)
+    if not np.array_equal(sure, weights):
+        without = _interval(_weighted_slope(part.observed, part.terms, sure), part, sure, generator)
+        low, high = min(low, without[0]), max(high, without[1])
     below, above = _held_range(part, weights, factor)
-    low, high = raw - half - below, raw + half + above
+    low, high = low - below, high + above
     span = prior * (factor - 1.0 / factor) if part.span is None else part.span
     outside = prior > 0.0 and (low > prior * factor or high < prior / factor)
     if span > 0.0 and high - low > span and not outside:
@@ -314,7 +335,7 @@ def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.r
     raw = max(raw, 0.0)
     shrunk = prior + count / (count + settings.calibration_prior_fills) * (raw - prior)
     proposed = min(max(shrunk, prior / factor), prior * factor) if prior else shrunk
-    return Estimate(raw, interval, proposed, prior, count, part.source)
+    return Estimate(raw, interval, proposed, prior, count, source)
 
 
 def _held_range(part: _Part, weights: FloatArray, factor: float) -> tuple[float, float]:
@@ -345,7 +366,7 @@ def _of_spread(
     source, still, ones = "side x (fill - mid)", prior.half_spread.value, np.ones_like(half)
 
     def fitted(observed: FloatArray, before: float, *terms: FloatArray, span: float | None = None) -> Estimate:
-        part = _Part(source, observed, np.column_stack(terms), days, span=span)
+        part = _Part(source, observed, np.column_stack(terms), days, span=span, paid=True)
         return _estimate(before, part, settings, generator)
 
     if prior.spread_volatility is None:
@@ -355,7 +376,10 @@ def _of_spread(
     span = expected * (factor - 1.0 / factor)
     slope = fitted(half, widening, sigma, ones, span=span / median)
     if slope.raw is None:
-        return {"half_spread": fitted(half - widening * sigma, still, ones), "spread_volatility": slope}
+        level = fitted(half - widening * sigma, still, ones)
+        if level.interval is not None:  # of all that is paid, any part may be what widens it
+            level = replace(level, interval=(0.0, level.interval[1] + widening * median))
+        return {"half_spread": level, "spread_volatility": slope}
     level = fitted(half, still, ones, sigma, span=span)
     if slope.raw == 0.0:
         level = fitted(half, still, ones)
@@ -403,11 +427,23 @@ def _robust_slope(observed: FloatArray, terms: FloatArray) -> tuple[float, Float
     return float(fitted[0]), weights
 
 
-def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator) -> float:
-    """Half a 95% interval, bootstrapped by session: fills of one session share its noise.
+def _paid(part: _Part, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights (fills,) of a mean: without what surely is an error, and without what is in doubt either."""
+    root = np.sqrt(weights)
+    level = part.terms @ np.linalg.lstsq(root[:, None] * part.terms, root * part.observed, rcond=None)[0]
+    distance = np.abs(part.observed - level)
+    least = _LEAST_SCALE * float(np.median(np.abs(level)))
+    scale = max(NORMAL_MAD * float(np.median(distance)), least)
+    return (distance <= _ABSURD * scale).astype(np.float64), (distance <= _DOUBTFUL * scale).astype(np.float64)
+
+
+def _interval(slope: float, part: _Part, weights: FloatArray, generator: np.random.Generator) -> tuple[float, float]:
+    """A 95% interval of the slope, bootstrapped by session: fills of one session share its noise.
 
     The robust weights are held, which understates the spread by the share of fills that they leave whole
-    (Huber 1981, section 6.6). Student's t, and the bootstrap's missing degree of freedom, for few sessions.
+    (Huber 1981, section 6.6). Student's t, and the bootstrap's missing degrees of freedom, for few sessions. A mean of
+    what was paid errs more to one side, as its sessions do: its interval is moved by the term of first order (Johnson
+    1978, "Modified t tests and confidence intervals for asymmetrical populations", JASA 73).
     """
     from scipy.special import stdtrit
 
@@ -420,9 +456,24 @@ def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator
     drawn = generator.integers(0, len(days), size=(_DRAWS, len(days)))
     times = np.stack([np.bincount(draw, minlength=len(days)) for draw in drawn]).astype(np.float64)
     slopes = _coefficients(np.tensordot(times, moments, 1), times @ products)
-    spread = float(slopes.std(ddof=1)) * (len(days) / (len(days) - 1)) ** 0.5
-    held = float(weights.mean() / (weights == 1.0).mean())
-    return float(stdtrit(len(days) - 1, _UPPER_TAIL) * spread * held)
+    freedom = len(days) - width
+    spread = float(slopes.std(ddof=1)) * (len(days) / freedom) ** 0.5
+    held = 1.0 if part.paid else float(weights.mean() / (weights == 1.0).mean())
+    t = float(stdtrit(freedom, _UPPER_TAIL))
+    moved = (1.0 + 2.0 * t * t) / 6.0 * _skewness(moments, products) if part.paid else 0.0
+    return slope + spread * held * (moved - t), slope + spread * held * (moved + t)
+
+
+def _skewness(moments: FloatArray, products: FloatArray) -> float:
+    """Skewness of the first coefficient's error, from what each session adds to it.
+
+    X'X (sessions, terms, terms) and X'y (sessions, terms) of each session.
+    """
+    inverse = np.linalg.pinv(moments.sum(axis=0), hermitian=True)
+    left = products - moments @ (inverse @ products.sum(axis=0))
+    added = left @ inverse[0]
+    squares = float((added**2).sum())
+    return float((added**3).sum()) / squares**1.5 if squares > 0.0 else 0.0
 
 
 def _proposed(prior: CostModel, estimates: dict[str, Estimate], dated: str) -> CostModel:

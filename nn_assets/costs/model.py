@@ -86,8 +86,11 @@ class CostModel:
 
         The part of the cost that no size moves; without ``spread_volatility`` it is the same at any volatility.
         """
-        still = self.half_spread.value + self.commission.value
-        return still if self.spread_volatility is None else still + self.spread_volatility.value * daily_volatility
+        return self.half_spread.value + self.commission.value + self.widening(daily_volatility)
+
+    def widening(self, daily_volatility: float) -> float:
+        """What a daily volatility adds to the half-spread, fraction; nothing without ``spread_volatility``."""
+        return 0.0 if self.spread_volatility is None else self.spread_volatility.value * daily_volatility
 
     def parts(
         self,

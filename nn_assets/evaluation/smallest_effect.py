@@ -9,6 +9,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from nn_assets.arrays import FloatArray
+from nn_assets.market.calendar.sessions import bars_of_session
+from nn_assets.settings import Strategy
 from nn_assets.units import fraction_to_bps
 
 PANEL_RANK_IC = 0.02
@@ -79,8 +81,8 @@ def smallest_effect(
     across_symbols : bool
         A panel, judged by rank IC within its sessions; else by the AUC of its instruments.
     linear_cost : float
-        Half-spread and commission, fraction of the value traded. Impact, which depends on the capital, is
-        left out: the true bar lies higher.
+        Half-spread, at the names' usual volatility where that widens it, and commission; fraction of the value
+        traded. Impact, which depends on the capital, is left out: the true bar lies higher.
     horizon : int
         Sessions that a label looks ahead.
     sessions_per_year : int
@@ -122,6 +124,25 @@ def smallest_effect(
     if ic > PANEL_RANK_IC:
         return SmallestEffect(ic, f"rank IC {ic:.4f}, {_EARNS}: {derived}", breadth)
     return SmallestEffect(PANEL_RANK_IC, f"rank IC {PANEL_RANK_IC}, above that {_EARNS}: {derived}", breadth)
+
+
+def usual_daily_volatility(returns: FloatArray, strategy: Strategy) -> float:
+    """Volatility of the median name over one day, as a fraction: that over the label's horizon by the root of time.
+
+    What a model's half-spread is widened by where one figure stands for every name.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (sessions, symbols)
+        Over the horizon, fractions; NaN unknown.
+
+    Returns
+    -------
+    float
+        0 where no name has returns enough to tell.
+    """
+    days = strategy.label.horizon_sessions / bars_of_session(strategy.market.calendar)
+    return (_usual_volatility(returns) or 0.0) / math.sqrt(days)
 
 
 def _less_mean(values: FloatArray, axis: int) -> FloatArray:

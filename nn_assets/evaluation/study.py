@@ -16,6 +16,7 @@ from nn_assets.estimators import TRADED, estimators_of
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.leak_alarms import StandingAlarm, first_of_each_name
 from nn_assets.evaluation.replay import BuyAndHold, CapacityOf, GroupsOf, Replay, Scene, replay
+from nn_assets.evaluation.smallest_effect import usual_daily_volatility
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, is_released, look_of, size_of, verdict
 from nn_assets.evaluation.volatility_figures import VolatilityTrack, loss_figures, volatility_study_figures
@@ -477,7 +478,7 @@ def _figures(
         trials=terms.trials,
         trial_sharpes=terms.trial_sharpes,
         cash_rate_per_session=cash_rates(strategy.market, track.sessions) / sessions_per_year,
-        linear_cost=costs.half_spread.value + costs.commission.value,
+        linear_cost=costs.linear(usual_daily_volatility(track.returns, strategy)),
         configured_effect=strategy.oversight.smallest_effect,
         by_fold=by_fold,
     )

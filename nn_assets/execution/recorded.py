@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from nn_assets.arrays import FloatArray
 from nn_assets.errors import DecisionError
@@ -33,6 +34,10 @@ class RecordedFill:
     price: float
     commission_usd: float
     is_stop: bool
+    filled_at: pd.Timestamp | None = None  # UTC
+    mid_price: float = math.nan  # at the fill, and 30 to 60 minutes after it; NaN where the venue does not say
+    later_mid_price: float = math.nan
+    is_assumed: bool = False  # the commission is the cost model's: the venue did not state any
 
 
 @dataclass(frozen=True)
@@ -147,10 +152,13 @@ def fill_arrays(fills: Sequence[RecordedFill], indices: Mapping[str, int]) -> Fi
         symbol=np.array([indices[fill.symbol] for fill in fills], dtype=np.int64),
         quantity=numbers([fill.quantity for fill in fills]),
         price=numbers([fill.price for fill in fills]),
-        mid_price=unknown,
+        mid_price=numbers([fill.mid_price for fill in fills]),
         half_spread_usd=unknown,
         commission_usd=numbers([fill.commission_usd for fill in fills]),
         impact_usd=unknown,
         is_stop=np.array([fill.is_stop for fill in fills], dtype=np.bool_),
         source="venue",
+        filled_at=tuple(fill.filled_at for fill in fills),
+        later_mid_price=numbers([fill.later_mid_price for fill in fills]),
+        is_assumed=np.array([fill.is_assumed for fill in fills], dtype=np.bool_),
     )

@@ -71,6 +71,8 @@ class VenueFill:
     price: float  # dollars a share, without commission
     at: pd.Timestamp  # UTC
     commission_usd: float | None = None  # None: the venue does not say
+    mid_price: float | None = None  # mid at the fill; likewise
+    later_mid_price: float | None = None  # 30 to 60 minutes after it; likewise
 
 
 @dataclass(frozen=True)

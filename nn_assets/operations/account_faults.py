@@ -8,7 +8,9 @@ import pandas as pd
 
 from nn_assets.execution.venues import account_of
 from nn_assets.operations.asof.cash_apart import CashApart
+from nn_assets.operations.asof.controls import fill_moment
 from nn_assets.operations.asof.sendings import Unsent, unsent_after
+from nn_assets.operations.asof.unsent import not_on_their_way
 from nn_assets.oversight.headline import Fault, TradingWord
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -35,6 +37,8 @@ def faults_of_sending(
     now : Timestamp
         UTC.
     """
+    if (missing := fault_of_unsent(ledger, strategy, session, now)) is not None:
+        yield missing
     unsent = None if session is None else unsent_after(ledger, strategy, session)
     if unsent is None:
         return
@@ -61,6 +65,28 @@ def fault_of_refusals(unsent: Unsent) -> Fault | None:
     nothing = not unsent.taken and not unsent.waiting
     remedy = "correct what the reason names; a refused order is not sent again, the next round decides anew"
     return Fault(why, remedy, TradingWord.DOES_NOT_TRADE if nothing else TradingWord.TRADES)
+
+
+def fault_of_unsent(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp | None, now: pd.Timestamp, down: str = ""
+) -> Fault | None:
+    """That orders decided in a session are not on their way, though nothing on record keeps them back.
+
+    Parameters
+    ----------
+    down : str
+        What the venue said just now, where it could not be reached.
+    """
+    missing = None if session is None else not_on_their_way(ledger, strategy, session)
+    if missing is None:
+        return None
+    one, account = missing.count == 1, account_of(strategy)
+    why = f"{_orders(missing.count)} for {missing.session.date()} {'is' if one else 'are'} not on the way to the venue"
+    why += f", which could not be reached: {down}" if down else ""
+    if now >= fill_moment(strategy, missing.session):
+        return Fault(f"{why}, and the moment has gone", "see why the account was not looked after: nn-assets runs list")
+    remedy = f"nn-assets account sync --account {account} sends {'it' if one else 'them'}"
+    return Fault(why, f"{remedy}; nn-assets account send --now without books that have not decided")
 
 
 def _orders(count: int) -> str:

@@ -22,6 +22,7 @@ from nn_assets.evaluation.study import replays_of
 from nn_assets.operations.asof.capacity import CAPACITY
 from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.settings_on_record import hash_of_capacity
 from nn_assets.operations.history import History
 from nn_assets.operations.replay_pace import ReplayPace
 from nn_assets.operations.study import material_until
@@ -102,7 +103,7 @@ def estimate_capacity(
     capacity = capacity_of(excess, assets, per_year, mean_block=block)
     last = sessions[-1]
     details = _details(capacity, last, [float(multiple) for multiple in multiples]) | {
-        "settings_hash": strategy.content_hash()
+        "settings_hash": hash_of_capacity(strategy)
     }
     row = {
         "control_id": hash_of([strategy.name, details])[:16],

@@ -63,6 +63,23 @@ def has_clock(market: MarketSettings, moment: pd.Timestamp) -> bool:
     return end is None or moment < as_of_session(market, end)
 
 
+def counts_until(market: MarketSettings, session: Session, decided_at: pd.Timestamp | None) -> pd.Timestamp | None:
+    """The UTC moment by which a record has to be there to count for a session's decision; None: whatever there is.
+
+    With a clock it is the moment at which the session is to be decided, however late that is done: nothing that came
+    after it could have been acted on. A history that is played as if live has no such moment.
+
+    Parameters
+    ----------
+    decided_at : UTC moment or None
+        When the session was put on record; None while it is undecided.
+    """
+    if not has_clock(market, now_utc()):
+        return decided_at
+    due = as_of_session(market, session)
+    return due if decided_at is None else min(due, decided_at)
+
+
 def round_cron(market: MarketSettings) -> str:
     """Cron of a full day's close plus the lag plus settling, by the exchange's clock; half days simply wait."""
     last = last_known_session(market.calendar)

@@ -10,7 +10,7 @@ import pandas as pd
 from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.estimation import CostEstimate, estimate_costs
 from nn_assets.costs.model import CostModel, cost_model_from
-from nn_assets.costs.shortfall import ShortfallRow, joined_executions, missed, shortfall_rows, traded
+from nn_assets.costs.shortfall import Executions, ShortfallRow, joined_executions, missed, shortfall_rows, traded
 from nn_assets.market.calendar.sessions import timezone_of
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.history import History
@@ -83,17 +83,58 @@ def costs_metadata(result: CostEstimate) -> dict[str, Any]:
 def shortfall_on_record(history: History, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[ShortfallRow], str]:
     """The implementation shortfall of the fills on record, first and last session included, and whose fills they are.
 
-    Of real fills where there are any, else of the paper ones. An order with some real fill counts whole: what was not
-    filled was missed at the close of that session.
+    Of real fills and what was to become some, where there is any, else of the paper ones. Every accepted order of the
+    sessions from the first such fill on record to the last counts whole: what was not filled, some or all of it, was
+    missed at the close of the session that was to fill it.
     """
     ledger, name = history.stores.ledger, history.strategy.name
-    fills = without_double_fills(ledger, history.strategy, ledger.read("fills", name, first, last))
+    fills = without_double_fills(ledger, history.strategy, ledger.read("fills", name))
     real = fills[fills["source"] != "paper"]
-    source, used = ("real", real) if len(real) else ("paper", fills)
+    for source, chosen in (("real", real), ("paper", fills)):
+        used = chosen[chosen["session"].between(first, last)].reset_index(drop=True)
+        lines = [*_filled(history, used), *_not_filled(history, _unfilled(history, chosen, first, last))]
+        if lines:
+            return shortfall_rows(joined_executions(lines)), source
+    return [], "paper"
+
+
+def _unfilled(history: History, fills: FillRows, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
+    """Accepted orders that no fill came of, under the session that was to fill them: client_order_id, symbol, session.
+
+    Only of sessions that the fills reach over: of those before and after them nobody told what was filled.
+    """
+    orders = history.stores.ledger.read("orders", history.strategy.name, where={"status": "accepted"})
+    if fills.empty:
+        return orders.head(0)
+    following = history.axis.get_indexer(pd.DatetimeIndex(orders["session"])) + 1
+    known = (following > 0) & (following < len(history.axis))
+    orders = orders[known].assign(session=history.axis[following[known]])
+    within = orders["session"].between(max(first, fills["session"].min()), min(last, fills["session"].max()))
+    waits = within & ~orders["client_order_id"].isin(fills["client_order_id"])
+    return orders.loc[waits, ["client_order_id", "symbol", "session", "side"]].reset_index(drop=True)
+
+
+def _not_filled(history: History, orders: pd.DataFrame) -> list[Executions]:
+    if orders.empty:
+        return []
+    joined = _with_liquidity(history, orders)
+    side = np.where(joined["side"] == "buy", 1.0, -1.0)
+    quantity, reference, end, adv = (
+        joined[key].to_numpy(dtype=np.float64)
+        for key in ("ordered_quantity", "reference_price", "end_price", "adv_usd")
+    )
+    share = quantity * reference / np.where(adv > 0.0, adv, np.nan)
+    when = [_NOT_FILLED] * len(joined)
+    return [missed(quantity=side * quantity, reference_price=reference, end_price=end, share=share, when=when)]
+
+
+def _filled(history: History, used: FillRows) -> list[Executions]:
+    """What fills cost, and what those of an order left of it."""
     if used.empty:
-        return [], source
+        return []
+    ledger = history.stores.ledger
     joined = _with_liquidity(history, used)
-    in_force = cost_model(ledger, history.strategy, costs_in_force(ledger, name).newest)
+    in_force = cost_model(ledger, history.strategy, costs_in_force(ledger, history.strategy.name).newest)
     value = (joined["quantity"].abs() * joined["price"]).to_numpy(dtype=np.float64)
     column = {
         key: joined[key].to_numpy(dtype=np.float64)
@@ -123,9 +164,10 @@ def shortfall_on_record(history: History, first: pd.Timestamp, last: pd.Timestam
         share=(whole / adv)[rows],
         when=[when[row] for row in rows.tolist()],
     )
-    return shortfall_rows(joined_executions([filled, rests])), source
+    return [filled, rests]
 
 
+_NOT_FILLED = "not filled"
 _TRADED = ("quantity", "price", "mid_price", "later_mid_price", "impact_usd", "commission_usd")
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nn_assets.errors import ControlError, NnAssetsError
+from nn_assets.execution.venues import account_of
 from nn_assets.operations.asof.controls import KILL_SWITCH, halted_by_file
 from nn_assets.operations.asof.halt_file import halt_file_found
-from nn_assets.operations.catalog import known_names, require_named
+from nn_assets.operations.catalog import known_names, load_strategies, require_named
 from nn_assets.operations.clock import now_utc
 from nn_assets.portfolio.breakers import KillSwitch
 from nn_assets.store.ledger.ledger import Ledger
@@ -97,9 +98,8 @@ def set_kill_switch(
     if strategy is not None:
         (first, *others) = named = require_named(strategy)
         _record_switches(named, state, who, reason, ledger)
-        if not others:
-            return {"strategy": first, "kill_switch": state, "text": _kill_switch_text([first], state)}
-        return {"strategies": list(named), "kill_switch": state, "text": _kill_switch_text(named, state)}
+        done: dict[str, Any] = {"strategies": list(named)} if others else {"strategy": first}
+        return done | {"kill_switch": state, "text": kill_switch_text(named, state)}
     if state == KillSwitch.ACTIVE:
         raise ControlError(
             expected="the strategy that is to trade again",
@@ -109,11 +109,31 @@ def set_kill_switch(
         )
     every = known_names()
     _record_switches(every, state, who, reason, ledger)
-    return {"strategies": every, "kill_switch": state, "text": _kill_switch_text(every, state)}
+    return {"strategies": every, "kill_switch": state, "text": kill_switch_text(every, state)}
 
 
-def _kill_switch_text(strategies: Sequence[str], state: str) -> str:
-    return "\n".join(f"{strategy}: kill switch is {state}" for strategy in strategies)
+def kill_switch_text(strategies: Sequence[str], state: str, *, at_venues: bool = True) -> str:
+    """A line for each strategy, and with ``at_venues`` one for each account where a halt cancels nothing by itself."""
+    lines = [f"{strategy}: kill switch is {state}" for strategy in strategies]
+    if state == KillSwitch.HALTED and at_venues:
+        lines += [
+            f"account {account}: what works at the venue may fill until the account is looked after next, or at once: "
+            f"nn-assets account cancel --account {account}"
+            for account in _accounts_of(strategies)
+        ]
+    return "\n".join(lines)
+
+
+def _accounts_of(strategies: Sequence[str]) -> list[str]:
+    """Accounts at venues of the strategies whose files can be read; whatever is wrong with one, the switch stands."""
+    found = []
+    for entry in load_strategies():
+        if entry.strategy.name in strategies:
+            try:
+                found.append(account_of(entry.strategy))
+            except NnAssetsError:
+                continue
+    return sorted({account for account in found if account is not None})
 
 
 def note_halt_file(ledger: Ledger, strategy: str) -> str | None:

@@ -1,8 +1,8 @@
 """All that is known at one decision: cut once, read-only, each stored thing read once.
 
 The facts (bars, actions, series, members) are those of the session's own moment, features and labels follow from
-them, and verdict and controls are those of that moment too. A model and a cost model state from which session on they
-are in force: a session that is decided late is decided by the one fitted for it, though it was fitted late as well.
+them, and verdict, costs and controls are those of that moment too. A model states from which session on it is in force:
+a session that is decided late is decided by the one fitted for it, though it was fitted late as well.
 A view shows nothing of later sessions, whatever has arrived since.
 """
 
@@ -27,7 +27,7 @@ from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.series import series_known
 from nn_assets.operations.asof.studies import is_leak_alarm, study_in_force
-from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.clock import as_of_session, counts_until
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.daily_round import Controls
@@ -193,7 +193,9 @@ class SessionView:
     @cached_property
     def cost_model_id(self) -> str | None:
         """Id of the cost model in force; None while the settings' own coefficients hold."""
-        return costs_in_force(self._facts.stores.ledger, self._facts.strategy.name, self.decided_at).on(self.session)
+        ledger, strategy = self._facts.stores.ledger, self._facts.strategy
+        until = counts_until(strategy.market, self.session, self.decided_at)
+        return costs_in_force(ledger, strategy.name, until).on(self.session)
 
     @cached_property
     def costs(self) -> CostModel:
@@ -213,6 +215,8 @@ class SessionView:
             kill_switch=switch,
             kill_switch_before_fill=before_fill,
             breaker_reset=breaker_reset_for(ledger, strategy, self.session, decided),
-            capacity_usd=capacity_in_force(ledger, strategy, decided).on(self.session),
+            capacity_usd=capacity_in_force(ledger, strategy, counts_until(strategy.market, self.session, decided)).on(
+                self.session
+            ),
             unfinished_run=unfinished_run_before(ledger, strategy, self.session, self._facts.decision_moments),
         )

@@ -18,7 +18,7 @@ from nn_assets.operations.account_faults import faults_of_cash, faults_of_sendin
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.accounts import account_differs_now
 from nn_assets.operations.asof.alarms import alarm_in_force, alarms_just_released
-from nn_assets.operations.asof.capacity import estimates_of_capacity
+from nn_assets.operations.asof.capacity import estimates_of_capacity, only_of_other_settings
 from nn_assets.operations.asof.cash_apart import cash_apart_now
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.costs import waiting_estimate
@@ -358,9 +358,14 @@ def _of_what_is_beside(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
     decided = ledger.last_appended("decisions", strategy=strategy.name)
     if (unsafe := unanchored(0 if decided is None else int(decided["sequence"]))) is not None:
         yield Fault(unsafe.found, unsafe.remedy)
-    if strategy.portfolio.capacity_share is not None and not estimates_of_capacity(ledger, strategy.name):
-        why = "no size follows the capacity, which was never estimated"
-        yield Fault(why, f"nn-assets capacity --strategy {strategy.name}")
+    if strategy.portfolio.capacity_share is not None:
+        why = ""
+        if not estimates_of_capacity(ledger, strategy.name):
+            why = "no size follows the capacity, which was never estimated"
+        elif only_of_other_settings(ledger, strategy):
+            why = "sizes follow a capacity that was estimated under other settings"
+        if why:
+            yield Fault(why, f"nn-assets capacity --strategy {strategy.name}")
 
 
 def _of_halt_file(strategy: str) -> Iterator[Fault]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import pandas as pd
+
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.study import StudyMaterial, StudyRefresh, StudyStretch
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.learning.refits import used_rows
 from nn_assets.operations.asof.capacity import capacity_in_force
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
+from nn_assets.operations.clock import as_of_sessions, has_clock, now_utc
 from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.history import History
 from nn_assets.operations.models.groups import groups_by_row
@@ -43,11 +46,17 @@ def material_of(
     for month in months:
         rows = used_rows(strategy, history.axis, month)
         month_by_row[rows] = [month] * (rows.stop - rows.start)
+    clocked = has_clock(strategy.market, now_utc())  # as for a decision, what came too late for a session is none of it
+    moments = as_of_sessions(strategy.market, history.axis) if clocked else None
+
+    def due(row: int) -> pd.Timestamp | None:
+        return None if moments is None else moments[row]
+
     costs = costs_in_force(history.stores.ledger, strategy.name)
     models: dict[str | None, CostModel] = {}
 
     def costs_of(row: int) -> CostModel:
-        cost_model_id = costs.on(history.axis[row])
+        cost_model_id = costs.on(history.axis[row], due(row))
         if cost_model_id not in models:
             models[cost_model_id] = cost_model(history.stores.ledger, strategy, cost_model_id)
         return models[cost_model_id]
@@ -76,7 +85,7 @@ def material_of(
         refreshes,
         training=_training_rows(history, forecasts.model_ids),
         first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
-        capacity=lambda row: capacity.on(history.axis[row]),
+        capacity=lambda row: capacity.on(history.axis[row], due(row)),
     )
 
 

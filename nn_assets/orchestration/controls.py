@@ -28,7 +28,7 @@ def kill_switch_job(stores: StoresResource) -> dg.JobDefinition:
 
     @dg.job(name=KILL_SWITCH_JOB, executor_def=dg.in_process_executor)
     def kill_switch() -> None:
-        """Sets the kill switch: state HALTED, REDUCING or ACTIVE, and a reason; ACTIVE for one strategy by name."""
+        """Sets the kill switch: HALTED, REDUCING or ACTIVE, and a reason. At a venue it cancels with the next look."""
         set_switch()
 
     return kill_switch

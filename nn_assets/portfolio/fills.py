@@ -48,9 +48,20 @@ class FillArrays:
     impact_usd: FloatArray
     is_stop: npt.NDArray[np.bool_]
     source: str = "paper"
+    # Of a venue's fills alone; None: nothing is said of any.
+    filled_at: tuple[pd.Timestamp | None, ...] | None = None  # UTC
+    later_mid_price: FloatArray | None = None  # mid 30 to 60 minutes after the fill
+    is_assumed: npt.NDArray[np.bool_] | None = None  # whose commission is paid by the cost model, and was not stated
 
     def __len__(self) -> int:
         return len(self.fill_id)
+
+    @property
+    def stated_commission_usd(self) -> FloatArray:
+        """Commissions that a broker stated, (fills,); NaN where what is booked was assumed."""
+        return (
+            self.commission_usd if self.is_assumed is None else np.where(self.is_assumed, np.nan, self.commission_usd)
+        )
 
     @property
     def rested(self) -> npt.NDArray[np.bool_]:
@@ -72,6 +83,9 @@ def joined(first: FillArrays, then: FillArrays) -> FillArrays:
     both: dict[str, Any] = {}
     for name in (field.name for field in fields(FillArrays) if field.name != "source"):
         one, two = getattr(first, name), getattr(then, name)
+        if one is None or two is None:
+            both[name] = None
+            continue
         both[name] = one + two if isinstance(one, tuple) else np.concatenate([one, two])
     return replace(then, **both)
 
@@ -92,6 +106,8 @@ def fills_frame(
     """
     from_the_caller = ("symbol", "session", "known_at", *STATED_LATER)
     columns: dict[str, Any] = {name: getattr(fills, name) for name in FILLS.columns if name not in from_the_caller}
-    columns |= {"filled_at": pd.NaT, "later_mid_price": np.nan}
+    at = pd.NaT if fills.filled_at is None else pd.Series(fills.filled_at, dtype="datetime64[ns, UTC]")
+    later = np.nan if fills.later_mid_price is None else fills.later_mid_price
+    columns |= {"filled_at": at, "later_mid_price": later, "commission_usd": fills.stated_commission_usd}
     names = [symbols[index] for index in fills.symbol]
     return framed(FILLS, len(fills), symbol=names, session=day_of(session), known_at=known_at, **columns)

@@ -47,7 +47,7 @@ def executions_of(
                 quantity=batch.quantity,
                 price=batch.price,
                 mid_price=batch.mid_price,
-                later_mid_price=np.full(len(batch), np.nan),
+                later_mid_price=np.full(len(batch), np.nan) if batch.later_mid_price is None else batch.later_mid_price,
                 impact_usd=np.where(batch.rested, 0.0, batch.impact_usd),  # what waited at its limit moved nothing
                 commission_usd=batch.commission_usd,
                 reference_price=reference,

@@ -46,7 +46,7 @@ def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: Cos
         half_spread = np.where(
             np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
         )
-        spent = np.stack([half_spread, batch.commission_usd, batch.impact_usd])
+        spent = np.stack([half_spread, batch.stated_commission_usd, batch.impact_usd])
         reported = np.isfinite(spent)
         nothing = ~reported.any(axis=0)
         expected = np.stack([parts.half_spread, parts.commission, parts.impact])

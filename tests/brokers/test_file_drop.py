@@ -171,3 +171,15 @@ def test_the_folder_is_stated_in_full(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="folder"):
         venue_of("file_drop", {"folder": "drop"})
     assert isinstance(venue_of("file_drop", {"folder": str(tmp_path)})("main"), FileDropVenue)
+
+
+def test_mids_may_follow_and_are_read_where_they_are_stated(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    header = "fill_id,client_order_id,symbol,quantity,price,at,commission_usd,mid_price,later_mid_price"
+    moment = "2017-06-02T13:30:00+00:00"
+    rows = f"{header}\na,o,AAA,10,50,{moment},,49.9,50.2\nb,o,AAA,10,50,{moment},0.1,,\nend,2\n"
+    (folder / "fills-2017-06-02.csv").write_text(rows)
+    stated, bare = FileDropVenue(tmp_path).fills(pd.Timestamp("2017-06-01", tz="UTC"))
+    assert (stated.commission_usd, stated.mid_price, stated.later_mid_price) == (None, 49.9, 50.2)
+    assert (bare.commission_usd, bare.mid_price, bare.later_mid_price) == (0.1, None, None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nn_assets.arrays import Cube
-from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.costs.model import Coefficient, CostModel, cost_model_from
 from nn_assets.estimators import USUAL
 from nn_assets.evaluation import figures as figures_module
 from nn_assets.evaluation import study as study_module
@@ -113,6 +113,23 @@ def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[Wo
     assert set(study.figures.folds) == {month for month in study.track.months.tolist() if month}
     # Half-spread and commission are what the smallest effect pays for.
     assert "3.8 bps" in study.figures.smallest_effect.derivation
+
+
+def test_the_smallest_effect_pays_for_a_spread_that_volatility_widens(studied: tuple[World, Study, list[str]]) -> None:
+    """At the median name's volatility over the label's three sessions, by the root of time."""
+    of, study, _ = studied
+    widens = Coefficient(0.05, "multiple of daily volatility")
+    dear = replace(study, costs=lambda row: replace(costs_on(row, of), spread_volatility=widens))
+    month = study.track.months.tolist()[-1]
+    (plain,), (wide,) = (
+        [one.figures.smallest_effect.derivation for one in judged(of, each) if one.month == month]
+        for each in (study, dear)
+    )
+    returns = of.labels.until(LAST - 1).returns
+    daily = np.median(np.nanstd(returns, axis=0, ddof=1)) / np.sqrt(3.0)
+    before, after = (float(text.split("for costs of ")[1].split(" bps")[0]) for text in (plain, wide))
+    assert after - before == pytest.approx(0.05 * daily * 1e4, abs=0.11)
+    assert after > before + 1.0
 
 
 def judged(of: World, study: Study, **changed: object) -> tuple[MonthVerdict, ...]:

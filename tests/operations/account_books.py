@@ -142,6 +142,8 @@ class Memory:
             price,
             at,
             more.get("commission_usd", 0.0),
+            more.get("mid_price"),
+            more.get("later_mid_price"),
         )
         self.made.append(fill)
         self.held[fill.symbol] = self.held.get(fill.symbol, 0.0) + quantity

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.operations.asof.capacity import CAPACITY, capacity_in_force, estimates_of_capacity
+from nn_assets.operations.asof.capacity import (
+    CAPACITY,
+    capacity_in_force,
+    estimates_of_capacity,
+    only_of_other_settings,
+)
+from nn_assets.operations.asof.settings_on_record import hash_of_capacity
 from nn_assets.operations.capacity import estimate_capacity, kept_capacity
 from nn_assets.operations.decisions.records import recorded_context
 from nn_assets.operations.decisions.rounds import play_live
@@ -30,9 +36,10 @@ def by_capacity(share: float | None = 0.5) -> Strategy:
     return of.model_copy(update={"portfolio": of.portfolio.model_copy(update={"capacity_share": share})})
 
 
-def estimated(capacity_usd: float | None, session: str, name: str) -> None:
+def estimated(capacity_usd: float | None, session: str, name: str, of: Strategy | None = None) -> None:
     row = {"control_id": name, "kind": CAPACITY, "state": "some", "who": "test", "reason": "test"}
     details = {"session": pd.Timestamp(session).isoformat(), "capacity_usd": capacity_usd}
+    details |= {} if of is None else {"settings_hash": hash_of_capacity(of)}
     with Ledger() as ledger:
         ledger.append("controls", [{**row, "details": details}], run_id="test", strategy=strategy().name)
 
@@ -102,6 +109,23 @@ def test_a_session_decided_under_it_holds_half_and_its_trace_and_first_line_say_
     line = str(headline(situation))
     assert " REDUCED: " in line
     assert "sizes are 0.5 of what they would be, since assets of 1," in line
+
+
+def test_an_estimate_of_other_settings_gives_way_and_is_named_while_there_is_no_other(own_home: Path) -> None:
+    del own_home
+    of, day = by_capacity(), pd.Timestamp("2016-08-29")
+    others = of.model_copy(update={"label": of.label.model_copy(update={"horizon_sessions": 17})})
+    estimated(1e6, ESTIMATED, "own", of)
+    estimated(9e9, "2016-08-26", "another label's", others)
+    with Ledger() as ledger:
+        assert capacity_in_force(ledger, of).on(day) == 1e6
+        assert capacity_in_force(ledger, of).newest == ["2016-08-23 00:00:00", 1e6]
+        assert capacity_in_force(ledger, by_capacity(0.25)).on(day) == 1e6  # the share is none of what it depends on
+        assert capacity_in_force(ledger, others).on(day) == 9e9
+        third = of.model_copy(update={"label": of.label.model_copy(update={"horizon_sessions": 19})})
+        assert capacity_in_force(ledger, third).on(day) == 9e9  # a bound of other settings is safer than none
+        assert only_of_other_settings(ledger, third)
+        assert not only_of_other_settings(ledger, of)
 
 
 @pytest.mark.full

@@ -15,6 +15,7 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import LedgerError
 from nn_assets.evaluation.replay import Replay, replay
 from nn_assets.operations.asof.alarms import LEAK_RELEASE
+from nn_assets.operations.asof.capacity import CAPACITY
 from nn_assets.operations.asof.controls import (
     breaker_reset_for,
     fill_moment,
@@ -32,7 +33,7 @@ from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.study import study_until
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.session.daily_round import Controls
-from nn_assets.settings import Strategy
+from nn_assets.settings import CostSettings, Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations.homes import months_between
 from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, Lived, strategy
@@ -509,6 +510,62 @@ def test_a_cost_model_prices_the_sessions_after_its_own_and_none_before(tmp_path
     after = pd.Timestamp("2026-11-25")
     assert [costs.on(day) for day in (FRIDAY, MONDAY, TUESDAY, after)] == [None, "a", "a", "c"]
     assert costs.newest == "c"
+
+
+def put_estimates(ledger: Ledger, clock: Clock, moment: str, session: pd.Timestamp) -> None:
+    """An estimate of costs and one of capacity, of data up to a session, put on record at a UTC moment."""
+    clock.now = pd.Timestamp(moment, tz="UTC").to_pydatetime()
+    dear = CostSettings(half_spread_bps=25.0)
+    costs = {"cost_model_id": moment, "session": session, "source": "imported", "in_force": True, "figures": {}}
+    capacity = {"control_id": moment, "kind": CAPACITY, "state": "some", "who": "me", "reason": "why"}
+    details = {"session": session.isoformat(), "capacity_usd": 1e6}
+    with ledger.transaction("test", strategy="running") as transaction:
+        transaction.append("cost_models", [{**costs, "coefficients": cost_model_from(dear).to_dict()}])
+        transaction.append("controls", [{**capacity, "details": details}])
+
+
+def estimates_on(
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decided: str | None = None
+) -> tuple[str | None, float, float | None]:
+    """What a view of a session is priced by (its id, its half-spread in bps), and the capacity its sizes follow."""
+    recorded = {} if decided is None else {session: pd.Timestamp(decided, tz="UTC")}
+    moments = pd.Series(recorded, dtype="datetime64[ns, UTC]", index=pd.DatetimeIndex(recorded))
+    facts = SimpleNamespace(
+        stores=SimpleNamespace(ledger=ledger), strategy=strategy, decided_at=moments.get, decision_moments=moments
+    )
+    view = SessionView(facts, session, 0, None)  # type: ignore[arg-type]
+    return view.cost_model_id, round(view.costs.half_spread.value * 1e4, 6), view.controls.capacity_usd
+
+
+def of_capacity(**market: object) -> Strategy:
+    of = running_strategy(**market)
+    return of.model_copy(update={"portfolio": of.portfolio.model_copy(update={"capacity_share": 0.5})})
+
+
+def test_an_estimate_recorded_after_a_sessions_decision_moment_neither_prices_nor_sizes_it(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Data end on Friday while nothing runs: Monday's decision was due at 21:30 UTC, the estimate came on Tuesday.
+
+    Measured before: Monday, decided late on Wednesday, was priced and sized by it.
+    """
+    came = "2026-11-24 10:00"
+    put_estimates(ledger, clock, came, FRIDAY)
+    clock.now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    settings, estimated = (None, 4.5, None), (came, 25.0, 1e6)
+    of = of_capacity()
+    assert estimates_on(ledger, of, MONDAY) == settings
+    assert estimates_on(ledger, of, MONDAY, decided="2026-11-25 12:00") == settings
+    assert estimates_on(ledger, of, TUESDAY) == estimated  # due eleven hours after it
+    assert estimates_on(ledger, of, TUESDAY, decided="2026-11-24 09:00") == settings
+    assert estimates_on(ledger, of, FRIDAY) == settings
+    ended = of_capacity(history_ends="2026-11-24")  # played as if live: no moment, and it counts by its session
+    assert estimates_on(ledger, ended, MONDAY) == estimated
+
+
+def test_an_estimate_recorded_at_the_very_moment_of_a_decision_counts_for_it(ledger: Ledger, clock: Clock) -> None:
+    put_estimates(ledger, clock, "2026-11-23 21:30", FRIDAY)
+    assert estimates_on(ledger, of_capacity(), MONDAY) == ("2026-11-23 21:30", 25.0, 1e6)
 
 
 @pytest.mark.full

@@ -15,6 +15,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.features.labels import Labels
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.objective import net_sharpe
+from nn_assets.operations.asof.choices import searched_sections
 from nn_assets.operations.plugins import prepare
 from nn_assets.operations.search.budget import chosen, nothing_found, spend
 from nn_assets.operations.search.judging import FoldJudge, trial_strategy
@@ -289,6 +290,20 @@ def test_a_trial_is_judged_by_what_a_position_earns_whatever_threshold_its_label
         judge = FoldJudge(seen_before(MONTH, cube, labels, strategy))
         figures.append([judge({0: {"learning.lookback": 1}}, step)[0] for step in range(judge.steps)])
     assert figures[0] == figures[1]
+
+
+def test_a_trial_pays_for_a_spread_that_volatility_widens_and_its_search_is_another() -> None:
+    """No half-spread of its own: all that a trial pays is a fifth of a daily volatility."""
+    strategy = strategy_with({"learning.lookback": {"choices": [1, 2]}}, folds=1)
+    wide = strategy.model_copy(update={"costs": strategy.costs.model_copy(update={"spread_volatility": 0.2})})
+    free, paid = (
+        FoldJudge(seen_before(MONTH, *market(3, 0.4, last="2012-12-31"), of))({0: {"learning.lookback": 1}}, 0)[0]
+        for of in (strategy, wide)
+    )
+    assert isinstance(free, float)
+    assert isinstance(paid, float)
+    assert paid < free - 0.5
+    assert searched_sections(wide) != searched_sections(strategy)
 
 
 class Noise(Known):

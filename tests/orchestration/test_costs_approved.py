@@ -100,16 +100,20 @@ def test_a_broker_file_that_states_the_later_mid_and_the_time_is_read_and_a_wron
 
 
 def test_the_shortfall_of_real_fills_adds_up_by_order_size_and_hour(decided: Path, tmp_path: Path) -> None:
-    """One order of the record filled in two parts by a broker, and the rest of it missed."""
+    """One order of the record filled in two parts by a broker, the rest of it missed, and the others of its session."""
     with open_history(strategy_of()) as history:
         ledger = history.stores.ledger
         orders = ledger.read("orders", NAME)
         accepted = orders[(orders["status"] == "accepted") & (orders["session"] < pd.Timestamp(LAST))]
+        accepted = accepted[accepted.duplicated("session", keep=False)]  # of a session with orders beside it
         order = accepted.iloc[0]
+        others = accepted[accepted["session"] == order["session"]].iloc[1:]
         row = history.row(order["session"])
         session = history.axis[row + 1]
         panel = history.cut_for(history.last_session).market.panel
-        close = float(panel.close[row + 1, panel.symbols.index(order["symbol"])])
+        close, *closes = (
+            float(panel.close[row + 1, panel.symbols.index(symbol)]) for symbol in (order["symbol"], *others["symbol"])
+        )
     side = 1.0 if order["side"] == "buy" else -1.0
     quantities = side * float(order["quantity"]) * np.array([0.5, 0.25])
     price = float(order["reference_price"]) * (1.0 + side * np.array([0.001, 0.002]))
@@ -133,13 +137,21 @@ def test_the_shortfall_of_real_fills_adds_up_by_order_size_and_hour(decided: Pat
     whole, reference = side * float(order["quantity"]), float(order["reference_price"])
     lost = float((quantities * price).sum()) - quantities.sum() * reference + 3.0
     lost += (whole - quantities.sum()) * (close - reference)
+    of_others = np.where(others["side"] == "buy", 1.0, -1.0) * others["quantity"]
+    unfilled = float((of_others * (np.array(closes) - others["reference_price"])).sum())
+    assert len(others)
+    assert unfilled != 0.0
     every, *groups = answer["rows"]
-    assert every["total_usd"] == pytest.approx(lost, abs=1e-6)
-    assert every["ordered_usd"] == pytest.approx(abs(whole) * reference)
+    assert every["total_usd"] == pytest.approx(lost + unfilled, abs=1e-6)
+    worth = float((others["quantity"] * others["reference_price"]).sum())
+    assert every["ordered_usd"] == pytest.approx(abs(whole) * reference + worth)
     hours = {row["label"]: row for row in groups if row["group"] == "time of day"}
-    assert list(hours) == ["09:00", "11:00"]
+    assert list(hours) == ["09:00", "11:00", "not filled"]
+    assert hours["not filled"]["opportunity_usd"] == pytest.approx(unfilled)
     assert hours["09:00"]["commission_usd"] == 1.0
     assert hours["09:00"]["opportunity_usd"] == 0.0
-    assert sum(row["total_usd"] for row in hours.values()) == pytest.approx(lost, abs=1e-6)
+    assert sum(row["total_usd"] for row in hours.values()) == pytest.approx(lost + unfilled, abs=1e-6)
+    later = show_shortfall(NAME, f"{session + pd.Timedelta(days=1):%Y-%m-%d}", None)
+    assert later["fills"] == "paper"  # nobody told what became of the orders of later sessions
     on_paper = show_shortfall(NAME, None, f"{history.axis[row]:%Y-%m-%d}")
     assert on_paper["fills"] == "paper"

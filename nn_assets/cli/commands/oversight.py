@@ -75,11 +75,12 @@ def kill_switch(
 ) -> None:
     """Set the kill switch.
 
-    HALTED: nothing is sent or filled, not even a stop; REDUCING: positions may only shrink or close; ACTIVE: trades.
+    HALTED: nothing is sent or filled, not even a stop, and what works in an account at a venue is cancelled at once;
+    REDUCING: positions may only shrink or close; ACTIVE: trades.
     """
     from nn_assets.cli import controls
 
-    answer(as_json, lambda _: controls.set_kill_switch(strategy, state, who, reason))
+    answer(as_json, lambda _: controls.halt_or_release(strategy, state, who, reason))
 
 
 @control_commands.command("reset-breaker")

@@ -19,6 +19,8 @@ from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.sending import ask, cancel_one
 from nn_assets.operations.accounts.under_way import covered_until, lacks_fills, outlived
 from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, OUTLIVED, AccountRecord, TrackedOrder
+from nn_assets.operations.asof.costs import cost_model, costs_in_force
+from nn_assets.settings import Strategy
 
 _OVERLAP = pd.Timedelta(days=4)
 _SLACK = 1e-9  # of a quantity
@@ -151,7 +153,7 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
     if why is not None or tracked is None:
         return row | {"reason": why}
     shares = _shares(driver, tracked, fill)
-    return row | {"state": ALLOTTED, "allotment": [_share_record(share, tracked) for share in shares]}
+    return row | {"state": ALLOTTED, "allotment": [_share_record(share, tracked) | _said(fill) for share in shares]}
 
 
 def _is_same(before: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -214,14 +216,21 @@ def _price_fault(driver: Driver, tracked: TrackedOrder, fill: VenueFill, session
 
 def _shares(driver: Driver, tracked: TrackedOrder, fill: VenueFill) -> tuple[Share, ...]:
     commission = fill.commission_usd
-    if commission is None:  # as the cost model has it, until a statement says otherwise
-        rates = {strategy.name: strategy.costs.commission_bps / 1e4 for strategy in driver.account.strategies}
+    if commission is None:  # as the cost model in force then has it, until a statement says otherwise
+        rates = {strategy.name: _commission_of(driver, strategy, tracked) for strategy in driver.account.strategies}
         shares = allotted(tracked.order, tracked.received, fill.quantity, 0.0, lot_size=driver.account.lot_size)
         return tuple(
             replace(share, commission_usd=abs(share.quantity) * fill.price * rates.get(share.book, 0.0))
             for share in shares
         )
     return allotted(tracked.order, tracked.received, fill.quantity, commission, lot_size=driver.account.lot_size)
+
+
+def _commission_of(driver: Driver, strategy: Strategy, tracked: TrackedOrder) -> float:
+    """Commission of a book by the cost model that its orders' session is priced by, fraction of the traded value."""
+    ledger = driver.stores.ledger
+    in_force = costs_in_force(ledger, strategy.name).on(tracked.order.session)
+    return cost_model(ledger, strategy, in_force).commission.value
 
 
 def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
@@ -232,6 +241,13 @@ def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
         "commission_usd": share.commission_usd,
         "is_stop": tracked.order.kind == "stop",
     }
+
+
+def _said(fill: VenueFill) -> dict[str, Any]:
+    """What a venue states of a fill beside its price, or leaves to the cost model."""
+    mids = {"mid_price": fill.mid_price, "later_mid_price": fill.later_mid_price}
+    stated = {name: float(mid) for name, mid in mids.items() if mid is not None and mid > 0.0}
+    return stated | ({"is_assumed": True} if fill.commission_usd is None else {})
 
 
 def _cross(driver: Driver) -> None:

@@ -11,7 +11,7 @@ from nn_assets.errors import NnAssetsError
 from nn_assets.execution.venue import OrderHours, hours_of
 from nn_assets.execution.venues import account_of, venue_of
 from nn_assets.market.calendar.sessions import is_session, next_session, session_hours, timezone_of
-from nn_assets.operations.account_faults import fault_of_refusals
+from nn_assets.operations.account_faults import fault_of_refusals, fault_of_unsent
 from nn_assets.operations.accounts.books import account_for
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.reconciling import Reconciled, reconcile
@@ -45,7 +45,10 @@ def after_round(history: History, run_id: str, log: logging.Logger) -> None:
     """Send what the books of the strategy's account decided, once each of them has."""
     driver = _driver(history, run_id)
     if driver is not None:
-        log.info("account %s: %s", driver.account.name, sent_text(send_orders(driver)))
+        sent = send_orders(driver)
+        log.info("account %s: %s", driver.account.name, sent_text(sent))
+        if not sent.waits_for:  # a book of the account that decides later today is no fault
+            _alert_of_unsent(history, driver, sent, run_id)
         _alert_of_refusals(history, driver, run_id)
 
 
@@ -57,6 +60,7 @@ def keep_account(history: History, run_id: str) -> dict[str, Any]:
     result = reconcile(driver)
     _alert(history, driver, result, run_id)
     sent = send_orders(driver, waits=False)
+    _alert_of_unsent(history, driver, sent, run_id)
     _alert_of_refusals(history, driver, run_id)
     return {"account": driver.account.name, "state": result.state, "says": result.sentence, "sent": sent_text(sent)}
 
@@ -85,8 +89,8 @@ def account_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
         return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
     if not is_session(calendar, day):
         return f"{day.date()} is no session of {calendar}"
-    hours = session_hours(calendar, day, day).iloc[0]
-    if not hours["opens"] - _BEFORE <= moment <= hours["closes"] + _AFTER:
+    day_of = session_hours(calendar, day, day).iloc[0]
+    if not day_of["opens"] - _BEFORE <= moment <= day_of["closes"] + _AFTER:
         return f"the session of {day.date()} is more than an hour away, or over"
     return Due(f"{strategy.name}:account:{moment:%Y-%m-%dT%H:%M}")
 
@@ -118,6 +122,23 @@ def _alert(history: History, driver: Driver, result: Reconciled, run_id: str) ->
         run_id=run_id,
         session=str(result.session.date()),
     )
+
+
+def _alert_of_unsent(history: History, driver: Driver, sent: Sent, run_id: str) -> None:
+    """An alert for each book that has orders which are not on their way, once for each number of them."""
+    for book in driver.books():
+        fault = fault_of_unsent(history.stores.ledger, book.strategy, book.session, driver.now(), down=sent.down)
+        if book.session is None or fault is None:
+            continue
+        append_alert(
+            f"account:{driver.account.name}:{book.strategy.name}:unsent:{fault.why}",
+            lambda: str(headline_now(history)),
+            cause=fault.why,
+            remedy=fault.remedy,
+            strategy=book.strategy.name,
+            run_id=run_id,
+            session=str(book.session.date()),
+        )
 
 
 def _alert_of_refusals(history: History, driver: Driver, run_id: str) -> None:

@@ -494,8 +494,8 @@ def _end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:
                 passes, why = [], "halted"
             elif control >= Control.REDUCING and not outlived(driver, tracked.order):
                 now = by_name[name]
-                split = driver.market.splits(now.strategy, now.session, tracked.order.session) or {}
-                passes = _let_through(mine, now.moved(record, split), control)
+                split = driver.market.splits(now.strategy, now.session, tracked.order.session)
+                passes = _let_through(mine, now.moved(record, split or {}), control)
             stopped += [child.client_order_id for child in mine if child not in passes]
         if stopped:
             cancel_one(driver, tracked, why, stopped)

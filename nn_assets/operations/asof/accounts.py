@@ -212,6 +212,10 @@ def book_fills(book: str, rows: Iterable[Mapping[str, Any]]) -> list[RecordedFil
             float(row["price"]),
             float(share["commission_usd"]),
             bool(share.get("is_stop", False)),
+            filled_at=row["filled_at"],
+            mid_price=float(share.get("mid_price", math.nan)),
+            later_mid_price=float(share.get("later_mid_price", math.nan)),
+            is_assumed=bool(share.get("is_assumed", False)),
         )
         for row in sorted(rows, key=lambda row: (row["filled_at"], row["fill_id"]))
         for share in row["allotment"] or ()

@@ -17,8 +17,8 @@ from nn_assets.arrays import named_rows
 from nn_assets.contracts.frames import DailyBars
 from nn_assets.evaluation.leak_alarms import StandingAlarm
 from nn_assets.evaluation.shared_data import Fingerprint
-from nn_assets.operations.asof.studies import verdicts_until
 from nn_assets.operations.asof.trials import Ground, fingerprints_on_record, ground_of, same_data, stands_on
+from nn_assets.operations.clock import counts_until
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -175,7 +175,7 @@ def alarm_in_force(
     decided_at : UTC moment, optional
         When the session was put on record; None while it is undecided.
     """
-    until = None if session is None else verdicts_until(strategy, session, decided_at)
+    until = None if session is None else counts_until(strategy.market, session, decided_at)
     rows = ledger.read("looks", strategy.name, recorded_by=until, every_version=True, bookkeeping=True)
     if session is not None:
         rows = rows[rows["month"] < session.strftime("%Y-%m")]

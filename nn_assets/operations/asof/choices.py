@@ -32,7 +32,7 @@ _PACE = (
     "refit_every_months",
     "refresh_tolerance_fraction",
 )  # of refits in months: no trial depends on it
-_PRICED_BY = ("half_spread_bps", "commission_bps")
+_PRICED_BY = ("half_spread_bps", "commission_bps", "spread_volatility")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def searched_sections(strategy: Strategy) -> str:
     settings = strategy.behaviour(*_SECTIONS)
     costs = strategy.behaviour("costs")["costs"]
     steps = {name: value for name, value in settings["walk_forward"].items() if name not in _PACE}
-    priced = {name: costs[name] for name in _PRICED_BY}
+    priced = {name: costs[name] for name in _PRICED_BY if name in costs}
     return hash_of_settings({**settings, "walk_forward": steps, "costs": priced})
 
 

@@ -22,22 +22,31 @@ class CostsInForce:
     """The cost models of a strategy that were ever put in force, each from the session after its own on.
 
     An estimate is made from fills up to a session, and takes effect through the ledger, with the next
-    session that is decided: whatever was decided before it was priced by the model before.
+    session that is decided: whatever was decided before it was priced by the model before, and so is what could have
+    been decided before it was on record, however late that is done.
 
     Parameters
     ----------
     rows : DataFrame
-        Rows of the ledger's ``cost_models`` that were put in force, with their ``sequence``.
+        Rows of the ledger's ``cost_models`` that were put in force, with their ``sequence`` and ``recorded_at``.
     """
 
     def __init__(self, rows: CostModelRows) -> None:
         ordered = rows.sort_values(["session", "sequence"])
         self._since = list(ordered["session"])
+        self._recorded = list(ordered["recorded_at"])
         self._ids = [str(model_id) for model_id in ordered["cost_model_id"]]
 
-    def on(self, session: pd.Timestamp) -> str | None:
-        """Id of the model that prices a session; None while the settings' own coefficients hold."""
-        earlier = [name for since, name in zip(self._since, self._ids, strict=True) if since < session]
+    def on(self, session: pd.Timestamp, recorded_by: pd.Timestamp | None = None) -> str | None:
+        """Id of the model that prices a session; None while the settings' own coefficients hold.
+
+        With ``recorded_by``, a UTC moment, of the models that were on record then.
+        """
+        earlier = [
+            name
+            for since, recorded_at, name in zip(self._since, self._recorded, self._ids, strict=True)
+            if since < session and (recorded_by is None or recorded_at <= recorded_by)
+        ]
         return earlier[-1] if earlier else None
 
     @property

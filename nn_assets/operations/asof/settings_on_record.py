@@ -41,6 +41,30 @@ def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = Fa
     return frozenset({strategy.content_hash(), *versions.loc[alike, "settings_hash"]})
 
 
+def hash_of_capacity(strategy: Strategy) -> str:
+    """Hash of the settings under which a capacity is estimated: whatever share of it the sizes are to follow."""
+    unshared = strategy.portfolio.model_copy(update={"capacity_share": None})
+    return strategy.model_copy(update={"portfolio": unshared}).content_hash()
+
+
+def hashes_of_capacity(ledger: Ledger, strategy: Strategy) -> frozenset[str]:
+    """Hashes of settings under which a capacity is that of those in force.
+
+    Beside what is no matter to a study, the share of the capacity that sizes may follow is none.
+    """
+
+    def compared(settings: Mapping[str, Any]) -> str:
+        relevant = {key: value for key, value in _without_ends(settings).items() if key not in _NO_FINDING}
+        portfolio = {key: value for key, value in relevant.get("portfolio", {}).items() if key != "capacity_share"}
+        return hash_of_settings(relevant | {"portfolio": portfolio})
+
+    now = compared(strategy.behaviour())
+    versions = ledger.read("settings_versions", strategy.name)
+    alike = [compared(settings) == now for settings in versions["settings"]]
+    own = {strategy.content_hash(), hash_of_capacity(strategy)}
+    return frozenset({*own, *versions.loc[alike, "settings_hash"]})
+
+
 def part_hashes_in_force(ledger: Ledger, strategy: Strategy, *sections: str) -> frozenset[str]:
     """Hashes of some sections that are those in force, also of when series counted that none of them reads.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from nn_assets.operations.asof.settings_on_record import hashes_in_force
-from nn_assets.operations.clock import as_of_session, has_clock, now_utc
+from nn_assets.operations.clock import as_of_session, counts_until, has_clock, now_utc
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -54,18 +54,8 @@ def study_in_force(
     decided_at : UTC moment, optional
         When the session was put on record; None while it is undecided.
     """
-    until = verdicts_until(strategy, session, decided_at)
+    until = counts_until(strategy.market, session, decided_at)
     return latest_study(ledger, strategy, session.strftime("%Y-%m"), until)
-
-
-def verdicts_until(
-    strategy: Strategy, session: pd.Timestamp, decided_at: pd.Timestamp | None = None
-) -> pd.Timestamp | None:
-    """By which UTC moment a study must have been on record to decide a session; None: whatever is on record now."""
-    if not has_clock(strategy.market, now_utc()):
-        return decided_at
-    due = as_of_session(strategy.market, session)
-    return due if decided_at is None else min(due, decided_at)
 
 
 def month_of_verdict(

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import Cube, FloatArray
+from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import SettingsError, ShortFoldError, TrainingError
 from nn_assets.estimators import TRADED
+from nn_assets.evaluation.smallest_effect import usual_daily_volatility
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.address import training_data_hash
@@ -176,12 +178,13 @@ class FoldJudge:
         probability = forecast(model, evidence.cube, rows, before_use=True)[TRADED].probability
         if evidence.labels.candidates is not None:
             probability = np.where(evidence.labels.candidates[rows], probability, np.nan)
-        costs = evidence.strategy.costs
+        costs, earned = evidence.strategy.costs, evidence.labels.earned[rows]
+        widening = cost_model_from(costs).widening(usual_daily_volatility(earned, evidence.strategy))
         return book_returns(
             model.logit_scales[TRADED].score(probability),
-            evidence.labels.earned[rows],
+            earned,
             evidence.strategy.label.horizon_sessions,
-            bps_to_fraction(costs.half_spread_bps + costs.commission_bps),
+            bps_to_fraction(costs.half_spread_bps + costs.commission_bps) + widening,
             neutral=label_kind(evidence.strategy.label).relative,
         )
 

@@ -1,0 +1,57 @@
+"""The command that halts asks the venue at once for the end of what the halted book has there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nn_assets.cli.controls import halt_or_release, set_kill_switch
+from nn_assets.operations.accounts import halting
+from nn_assets.operations.accounts.sending import send_orders
+from tests.operations.account_books import Desk
+from tests.orchestration.conftest import living_in, strategy_of, write_strategy
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk.of(tmp_path, "one", "two")
+    monkeypatch.setattr(halting, "accounts", lambda: (made.account,))
+    monkeypatch.setattr(halting.Driver, "opened", lambda *_, **__: made.driver())
+    made.decided("one", {"AAA": 100})
+    made.decided("two", {"BBB": 10})
+    send_orders(made.driver())
+    return made
+
+
+def test_a_halt_ends_what_the_book_has_at_the_venue_and_leaves_the_others(desk: Desk) -> None:
+    desk.halt("one")
+    (done,) = halting.cancel_halted(desk.stores, ["one"], "test")
+    assert done["text"] == "account desk: the end of 1 orders was asked for"
+    assert {desk.venue.taken[name].symbol: status for name, status in desk.venue.status.items()} == {
+        "AAA": "cancelled",
+        "BBB": "working",
+    }
+
+
+def test_a_venue_that_is_down_or_late_is_named(desk: Desk) -> None:
+    desk.halt("one")
+    desk.venue.holds_cancels = True
+    (done,) = halting.cancel_halted(desk.stores, ["one"], "test")
+    assert "asked for, 1 of them may fill still: nn-assets account cancel --account desk" in done["text"]
+    desk.venue.down = True
+    (done,) = halting.cancel_halted(desk.stores, ["one"], "test")
+    assert "could not be reached: maintenance; what works there may fill until it is cancelled" in done["text"]
+    assert halting.cancel_halted(desk.stores, ["another"], "test") == []
+
+
+def test_the_command_halts_and_names_the_account_that_it_cannot_reach(tmp_path: Path) -> None:
+    settings = {"folder": str(tmp_path / "nowhere")}
+    write_strategy(tmp_path, execution={"broker": "file_drop", "broker_settings": settings, "account": "desk"})
+    with living_in(tmp_path):
+        done = halt_or_release(strategy_of().name, "HALTED", "ann", "a test")
+        hint = set_kill_switch(strategy_of().name, "HALTED", "ann", "by the page")["text"]
+    switched, there = done["text"].splitlines()
+    assert switched.endswith("kill switch is HALTED")
+    assert "account desk: the end of 0 orders was asked for" in there
+    assert "nn-assets account cancel --account desk" in hint

@@ -1,0 +1,69 @@
+"""Orders that are not on their way to the venue are told: in an alert, in the first line, by a command's exit."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nn_assets.cli import accounts as commands
+from nn_assets.operations.account_faults import fault_of_unsent
+from nn_assets.operations.accounts import of_the_day
+from nn_assets.operations.accounts.sending import send_orders
+from tests.operations.account_books import DECIDED, NOON, Desk
+
+
+def driven(desk: Desk, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
+    """A history of the desk's first book, whose days drive the desk's account; alerts go to a folder."""
+    monkeypatch.setenv("NN_ASSETS_HOME", str(folder))
+    monkeypatch.setattr(of_the_day, "_driver", lambda *_: desk.driver())
+    monkeypatch.setattr(of_the_day, "headline_now", lambda _: "first line")
+    return SimpleNamespace(stores=desk.stores, strategy=desk.account.strategies[0])
+
+
+def alerts(folder: Path) -> list[str]:
+    files = sorted(folder.rglob("alerts.jsonl"))
+    return [json.loads(line)["cause"] for file in files for line in file.read_text().splitlines()]
+
+
+def test_a_venue_that_is_down_as_orders_go_out_is_an_alert_a_first_line_and_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk.of(tmp_path, "one", "two")
+    history = driven(desk, monkeypatch, tmp_path)
+    desk.decided("one", {"AAA": 100, "BBB": 10})
+    of_the_day.after_round(history, "run", logging.getLogger())  # the other book decides later: no alert
+    assert alerts(tmp_path) == []
+    one = desk.account.of("one")
+    assert one is not None
+    missing = fault_of_unsent(desk.stores.ledger, one, DECIDED, desk.moment)
+    assert missing is not None
+    assert missing.why == "2 orders for 2024-03-05 are not on the way to the venue"
+    desk.decided("two", {})
+    desk.venue.answers = ["down"]
+    of_the_day.after_round(history, "run", logging.getLogger())
+    (told,) = alerts(tmp_path)
+    assert told == "2 orders for 2024-03-05 are not on the way to the venue, which could not be reached: no connection"
+    late = fault_of_unsent(desk.stores.ledger, one, DECIDED, NOON)
+    assert late is not None
+    assert late.why.endswith("and the moment has gone")
+
+    desk.venue.answers = ["down"]
+    monkeypatch.setattr(commands, "_driven", lambda name, command, work: work(desk.driver()))
+    assert commands.sync(None)["ok"] is False
+    assert commands.sync(None)["ok"] is True
+    send_orders(desk.driver())
+    assert len(desk.venue.taken) == 2
+    assert fault_of_unsent(desk.stores.ledger, one, DECIDED, desk.moment) is None
+
+
+def test_what_a_halt_keeps_back_is_not_called_missing(tmp_path: Path) -> None:
+    desk = Desk.of(tmp_path, "one")
+    desk.decided("one", {"AAA": 100})
+    desk.halt("one")
+    send_orders(desk.driver())
+    assert fault_of_unsent(desk.stores.ledger, desk.account.strategies[0], DECIDED, desk.moment) is None
