@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,12 @@ import pytest
 from nn_assets.brokers.paper_venue import PaperVenue
 from nn_assets.cli.controls import set_kill_switch
 from nn_assets.execution.broker import Bar
-from nn_assets.execution.venue import VenueDownError
+from nn_assets.execution.venue import OrderHours, VenueDownError, VenueRefusedError
 from nn_assets.market.calendar.sessions import session_hours, sessions_between
 from nn_assets.operations.accounts import driver as driving
 from nn_assets.operations.accounts.books import AccountBooks, account_for
 from nn_assets.operations.accounts.driver import Driver
-from nn_assets.operations.accounts.of_the_day import account_due, after_round, before_round
+from nn_assets.operations.accounts.of_the_day import account_due, after_round, before_round, keep_account
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.clock import as_of_session
@@ -256,6 +256,34 @@ def test_reducing_between_the_sending_and_the_open_opens_nothing_at_the_venue(at
     there.decide(SESSIONS[1])
     assert there.venue.positions() == {}
     assert len(states(there.home, "fills")) == 0
+
+
+@pytest.mark.full
+def test_the_first_line_says_what_waits_for_its_venue_and_what_it_refused(at_venue: Traded, monkeypatch) -> None:
+    there = at_venue
+    there.now = as_of_session(strategy_of().market, SESSIONS[0]) + pd.Timedelta(minutes=15)
+    hours = OrderHours(there.now + pd.Timedelta(hours=2), there.now + pd.Timedelta(hours=12))
+    monkeypatch.setattr(there.venue, "takes", lambda kind, session: hours, raising=False)
+    there.decide(SESSIONS[0])
+    with open_history(strategy_of()) as history:
+        assert there.venue.orders() == []
+        assert f"wait until {hours.begins:%Y-%m-%d %H:%M} UTC" in str(headline_now(history))
+        refusal = VenueRefusedError(expected="money", found="none", remedy="pay in", reason="no buying power")
+        monkeypatch.setattr(there.venue, "send", raising(refusal))
+        there.now = hours.begins
+        keep_account(history, "test")
+        first_line = str(headline_now(history))
+        assert "DOES NOT TRADE: the venue refused" in first_line
+        assert "no buying power" in first_line
+        assert decisions_repeat_in_replay(history)[1] == []
+    assert "no buying power" in (there.home / "alerts.jsonl").read_text(encoding="utf-8")
+
+
+def raising(error: Exception) -> Callable[[object], None]:
+    def send(order: object) -> None:
+        raise error
+
+    return send
 
 
 @pytest.mark.full
