@@ -86,12 +86,14 @@ def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp:
 
     Well before the session of an order whose fills are not all there, too.
     """
-    given = [row["filled_at"] for row in record.fills if row["state"] == ALLOTTED and row["filled_at"] <= driver.now()]
-    orders = [t for t in record.orders.values() if not given or lacks_fills(t, record)]
+    allotted_at = [
+        row["filled_at"] for row in record.fills if row["state"] == ALLOTTED and row["filled_at"] <= driver.now()
+    ]
+    orders = [t for t in record.orders.values() if not allotted_at or lacks_fills(t, record)]
     first = min((tracked.order.session for tracked in orders), default=None)
-    if first is None and not given:
+    if first is None and not allotted_at:
         first = driver.now().tz_convert("UTC").tz_localize(None).normalize()
-    moments = [max(given)] if given else []
+    moments = [max(allotted_at)] if allotted_at else []
     moments += [] if first is None else [pd.Timestamp(first).tz_localize("UTC")]
     since: pd.Timestamp = min(moments) - _OVERLAP
     return since
