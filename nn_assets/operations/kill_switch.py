@@ -126,14 +126,14 @@ def kill_switch_text(strategies: Sequence[str], state: str, *, at_venues: bool =
 
 def _accounts_of(strategies: Sequence[str]) -> list[str]:
     """Accounts at venues of the strategies whose files can be read; whatever is wrong with one, the switch stands."""
-    found = []
+    names = []
     for entry in load_strategies():
         if entry.strategy.name in strategies:
             try:
-                found.append(account_of(entry.strategy))
+                names.append(account_of(entry.strategy))
             except NnAssetsError:
                 continue
-    return sorted({account for account in found if account is not None})
+    return sorted({account for account in names if account is not None})
 
 
 def note_halt_file(ledger: Ledger, strategy: str) -> str | None:

@@ -248,8 +248,8 @@ def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
 def _said(fill: VenueFill) -> dict[str, Any]:
     """What a venue states of a fill beside its price, or leaves to the cost model."""
     mids = {"mid_price": fill.mid_price, "later_mid_price": fill.later_mid_price}
-    stated = {name: float(mid) for name, mid in mids.items() if mid is not None and mid > 0.0}
-    return stated | ({"is_assumed": True} if fill.commission_usd is None else {})
+    by_name = {name: float(mid) for name, mid in mids.items() if mid is not None and mid > 0.0}
+    return by_name | ({"is_assumed": True} if fill.commission_usd is None else {})
 
 
 def _cross(driver: Driver) -> None:
