@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled files are kept, whatever the machine says: else each process of the tests compiles the package anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install demo test test-all lint proof bench docs ui clean help
+.PHONY: install demo test test-all lint proof faults bench docs ui clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -55,6 +55,9 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy and the import contracts
 
 proof: $(VENV)/.installed-dev  ## what each defence and verdict does on markets whose truth is known; hours, goes on where it stopped
 	@$(BIN)/python -m tests.proof $(PROOF_FLAGS)
+
+faults: $(VENV)/.installed-dev  ## kills at every write point and things broken, into docs/faults.md; an hour, goes on where it stopped
+	@$(BIN)/python -m tests.faults $(FAULTS_FLAGS)
 
 bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to tests/benchmarks/RESULTS.md
 	@$(BIN)/python -m tests.benchmarks

@@ -194,6 +194,7 @@ class FileDropVenue:
         try:
             with replace_file(path, if_absent=True) as staged:
                 staged.write_bytes(content.encode())
+                staged.chmod(path.parent.stat().st_mode & 0o666)  # whoever may read the folder may read its orders
         except FileExistsError:
             return
         except OSError as error:

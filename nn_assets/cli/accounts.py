@@ -46,7 +46,12 @@ def send(name: str | None, *, alone: bool) -> dict[str, Any]:
     def work(driver: Driver) -> dict[str, Any]:
         sent = send_orders(driver, waits=not alone)
         text = f"{driver.account.name}: {sent_text(sent)}"
-        return {"ok": not sent.down, "orders": dict(sent.orders), "waits_for": list(sent.waits_for), "text": text}
+        return {
+            "ok": not sent.hindered,
+            "orders": dict(sent.orders),
+            "waits_for": list(sent.waits_for),
+            "text": text,
+        }
 
     return _driven(name, "send", work)
 
@@ -58,7 +63,11 @@ def sync(name: str | None) -> dict[str, Any]:
         result = reconcile(driver)
         sent = send_orders(driver)
         answer = _answer(driver, result)
-        done = {"ok": answer["ok"] and not sent.down, "orders": dict(sent.orders), "waits_for": list(sent.waits_for)}
+        done = {
+            "ok": answer["ok"] and not sent.hindered,
+            "orders": dict(sent.orders),
+            "waits_for": list(sent.waits_for),
+        }
         return answer | done | {"text": f"{answer['text']}\n  {sent_text(sent)}"}
 
     return _driven(name, "sync", work)
@@ -136,6 +145,7 @@ def _shown(stores: Stores, account: AccountBooks) -> dict[str, Any]:
         for name, tracked in live.items()
     ]
     apart = cash_apart_of(last)
+    orders = [*(f"  {why}" for _, why in sorted(account.apart.items())), *orders]
     orders = [*([] if apart is None or abs(apart.usd) < _CENT else [f"  {apart.text}"]), *orders]
     head = f"{state}; books {', '.join(books)}; {len(live)} orders that may fill, {len(record.fills)} fills"
     return {

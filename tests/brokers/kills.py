@@ -77,6 +77,12 @@ def book_of(name: str) -> Strategy:
     )
 
 
+class TurnsPositions(AlpacaVenue):
+    """The member, for an account whose orders may turn a position: each is sent as it was netted."""
+
+    closes_first = False
+
+
 @dataclass
 class World:
     """The home, the account's two books, and the venue, whose address is ``url``."""
@@ -89,7 +95,7 @@ class World:
     intended: list[tuple[str, Decimal]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     session: pd.Timestamp = FIRST
-    member: type[AlpacaVenue] = AlpacaVenue
+    member: type[AlpacaVenue] = TurnsPositions
     cycles: int = 0
 
     def __post_init__(self) -> None:

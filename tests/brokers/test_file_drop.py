@@ -56,6 +56,14 @@ def test_an_order_goes_out_as_one_file_that_is_never_changed(venue, desk) -> Non
         venue.send(order("two", 1.0, "A,B"))
 
 
+def test_whoever_may_read_the_folder_may_read_the_orders(venue, desk) -> None:
+    folder = desk.folder / "out" / "orders"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o750)
+    venue.send(order("one", 5.0))
+    assert (folder / "one.csv").stat().st_mode & 0o777 == 0o640
+
+
 FILLS = "in/fills-2017-06-02.csv"
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.brokers.alpaca import AlpacaVenue
 from nn_assets.execution.venue import VenueOrder, VenueUnsureError
 from tests.brokers import oracle
 from tests.brokers.alpaca_account import KEY, KEY_SECRET
-from tests.brokers.kills import opened, play
+from tests.brokers.kills import TurnsPositions, opened, play
 from tests.sources.secrets import SECRET
 
 
@@ -30,7 +29,7 @@ def test_a_day_of_kills_doubles_no_order_and_loses_and_invents_no_fill(tmp_path:
     assert world.outcomes.total() == 5
 
 
-class SendsBlindly(AlpacaVenue):
+class SendsBlindly(TurnsPositions):
     """A member that sends again what it is unsure of, under another id."""
 
     def send(self, order: VenueOrder) -> None:

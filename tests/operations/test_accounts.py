@@ -164,6 +164,7 @@ def test_cancels_pass_under_a_halt_and_what_filled_before_stays(desk: Desk) -> N
     desk.halt("one")
     assert cancel_orders(desk.driver()) == (name,)
     desk.venue.fill(name, 30.0, 50.0)  # filled after the cancel was acknowledged
+    desk.moment = NOON
     reconcile(desk.driver())
     assert desk.statuses()[name] == "ended"
     assert book_quantities(desk)["one"] == 30.0

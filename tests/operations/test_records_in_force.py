@@ -33,7 +33,7 @@ from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.study import study_until
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.session.daily_round import Controls
-from nn_assets.settings import CostSettings, Strategy
+from nn_assets.settings import CostSettings, ExecutionSettings, Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations.homes import months_between
 from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, Lived, strategy
@@ -228,6 +228,21 @@ def test_a_leak_alarm_in_force_stops_a_strategy_that_trades_without_a_verdict(
     )
     controls = SessionView(facts, TUESDAY, 0, None).controls  # type: ignore[arg-type]
     assert controls.allow(without_verdict=True) is allowed
+
+
+def test_a_verdict_counts_on_when_the_orders_go_to_an_account_since_studies_fill_on_paper(
+    ledger: Ledger, clock: Clock
+) -> None:
+    studied = running_strategy()
+    put_study(ledger, clock, studied, "2026-11-01 12:00", "edge found")
+    version = {"settings_hash": studied.content_hash(), "settings": studied.behaviour()}
+    ledger.append("settings_versions", [version], run_id="test", strategy="running")
+    for account in ({"broker": "alpaca"}, {"broker": "file_drop", "broker_settings": {"folder": "."}, "account": "a"}):
+        sends = studied.model_copy(update={"execution": ExecutionSettings.model_validate(account)})
+        assert verdict_on(ledger, sends, TUESDAY) == "edge found"
+    capped = {"broker": "alpaca", "participation_cap_fraction": 0.5}
+    other = studied.model_copy(update={"execution": ExecutionSettings.model_validate(capped)})
+    assert verdict_on(ledger, other, TUESDAY) is None  # a study fills by it
 
 
 NO_NUMBERS = dict.fromkeys(

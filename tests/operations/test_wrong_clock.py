@@ -17,7 +17,7 @@ from nn_assets.cli.runs import run_rounds
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError
 from nn_assets.market.facts.bars import RevisionCount
-from nn_assets.operations import facts, mended_clock, outcomes, run_faults, situation
+from nn_assets.operations import facts, kill_switch, mended_clock, outcomes, run_faults, situation
 from nn_assets.operations.asof import controls as controls_in_force
 from nn_assets.operations.asof import wrong_clock
 from nn_assets.operations.catalog import find_strategy
@@ -51,7 +51,7 @@ def at(moment: str) -> Iterator[None]:
     """Every clock at one moment."""
     stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
     with pytest.MonkeyPatch.context() as patch:
-        in_force = (controls_in_force, wrong_clock, mended_clock, controls)
+        in_force = (controls_in_force, wrong_clock, mended_clock, kill_switch)
         for module in (facts, intake, gate_record, outcomes, run_faults, situation, *in_force):
             patch.setattr(module, "now_utc", lambda: stamp)
         patch.setitem(Ledger.__init__.__kwdefaults__, "clock", lambda: stamp.to_pydatetime())

@@ -30,7 +30,7 @@ FRAMES = {
     "orders": "client_order_id symbol session side quantity execution urgency reference_price reference_at "
     "status reason_code",
     "fills": "fill_id client_order_id symbol session quantity price mid_price half_spread_usd commission_usd "
-    "impact_usd source known_at",
+    "impact_usd source known_at filled_at later_mid_price",
     "drift": "session layer name statistic critical autocorrelation drifted",
     "trading_states": "session effective_session state score reasons",
 }

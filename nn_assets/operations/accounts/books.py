@@ -5,9 +5,10 @@ A book is a strategy. Strategies with the same account, venue and settings of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from nn_assets.execution.venue import OrderKind, Venue
 from nn_assets.execution.venues import account_of, venue_of
 from nn_assets.market.calendar.sessions import next_session, session_hours, sessions_of_moments
 from nn_assets.market.facts.bitemporal import ACTION_FACTS
+from nn_assets.operations.asof.account_left import LeftBehind, every_left_behind, under_way
 from nn_assets.operations.asof.accounts import ACCEPTED, AccountRecord, book_fills, last_taken
 from nn_assets.operations.asof.controls import fill_moment
-from nn_assets.operations.catalog import load_strategies
+from nn_assets.operations.catalog import load_strategies, read_strategies
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.stores import Stores
@@ -32,15 +34,28 @@ from nn_assets.portfolio.adjustments import BookAdjustment, book_after_adjustmen
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.records import book_from_records, session_flows
 from nn_assets.settings import Strategy
+from nn_assets.store.home import absent_ledger
 from nn_assets.store.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)
 class AccountBooks:
-    """An account by its own name, and the strategies that share it, by name."""
+    """An account by its own name, and the strategies that share it, by name.
+
+    Attributes
+    ----------
+    apart : mapping of str to str
+        Books that by the ledger and by the files are not of the same account, and why: it differs for as long. Those
+        without a file that names the account are among the strategies as their last decision had them, where this
+        version can read that.
+    elsewhere : frozenset of str
+        Those of them whose account on record is another one, so that nothing is sent for them here.
+    """
 
     name: str
     strategies: tuple[Strategy, ...]
+    apart: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
 
     @property
     def settle_seconds(self) -> float:
@@ -62,17 +77,72 @@ class AccountBooks:
         return venue_of(execution.broker, execution.broker_settings)(self.name)
 
 
-def accounts() -> tuple[AccountBooks, ...]:
-    """Every account of the home, by name; empty where every strategy fills within its round."""
-    sharing: dict[str, list[Strategy]] = {}
+def accounts(ledger: Ledger | None = None) -> tuple[AccountBooks, ...]:
+    """Every account of the home, by name; empty where every strategy fills within its round.
+
+    A book that the ledger has at an account stays there while its file cannot be read, and while it has anything under
+    way there though its file is gone or names another account or venue.
+
+    Parameters
+    ----------
+    ledger : Ledger, optional
+        The home's own when left out.
+    """
+    if ledger is None:
+        if absent_ledger() is not None:
+            return _accounts(())
+        with Ledger() as own:
+            return accounts(own)
+    readable, left_out = read_strategies()
+    now = {entry.strategy.name: entry.strategy for entry in readable}
+    moved = []
+    for there in every_left_behind(ledger):
+        strategy = now.get(there.book)
+        if strategy is not None and there.is_of(strategy):
+            continue
+        what = under_way(ledger, there)
+        if strategy is None and there.book in left_out:
+            fault = left_out[there.book].fault
+            moved.append((there, None, f"the file of {there.book} cannot be read: {fault.found}"))
+        elif what is not None and strategy is None:
+            moved.append((there, None, f"no file names {there.book}, and {what}"))
+        elif what is not None and strategy is not None:
+            place = f"{account_of(strategy) or 'no account'} at {strategy.execution.broker}"
+            moved.append((there, strategy, f"the file of {there.book} names {place}, and {what}"))
+    return _accounts(moved)
+
+
+def _accounts(moved: Iterable[tuple[LeftBehind, Strategy | None, str]]) -> tuple[AccountBooks, ...]:
+    """The accounts of the files, and of books on record that these do not have there; each with why."""
+    sharing: dict[str, dict[str, Strategy]] = {}
     for entry in load_strategies():
         account = account_of(entry.strategy)
         if account is not None:
-            sharing.setdefault(account, []).append(entry.strategy)
-    return tuple(_shared(name, sharing[name]) for name in sorted(sharing))
+            sharing.setdefault(account, {})[entry.strategy.name] = entry.strategy
+    apart: dict[str, dict[str, str]] = {}
+    elsewhere: dict[str, set[str]] = {}
+    for there, now, why in moved:
+        apart.setdefault(there.account, {})[there.book] = why
+        account = None if now is None else account_of(now)
+        if account is not None and account != there.account:
+            apart.setdefault(account, {})[there.book] = why
+            elsewhere.setdefault(account, set()).add(there.book)
+        as_left = there.strategy(now)
+        if as_left is not None:
+            sharing.setdefault(there.account, {})[there.book] = as_left
+        elif account == there.account:
+            elsewhere.setdefault(account, set()).add(there.book)
+    return tuple(
+        replace(
+            _shared(name, sharing[name].values()),
+            apart=apart.get(name, {}),
+            elsewhere=frozenset(elsewhere.get(name, ())),
+        )
+        for name in sorted(sharing)
+    )
 
 
-def account_named(name: str) -> AccountBooks:
+def account_named(name: str, ledger: Ledger | None = None) -> AccountBooks:
     """The account of a name.
 
     Raises
@@ -80,7 +150,7 @@ def account_named(name: str) -> AccountBooks:
     SettingsError
         No strategy trades on it, or two do with different venues.
     """
-    there = {account.name: account for account in accounts()}
+    there = {account.name: account for account in accounts(ledger)}
     if name not in there:
         raise SettingsError(
             expected=f"an account that a strategy trades on: {', '.join(there) or 'there is none'}",
@@ -91,10 +161,10 @@ def account_named(name: str) -> AccountBooks:
     return there[name]
 
 
-def account_for(strategy: Strategy) -> AccountBooks | None:
+def account_for(strategy: Strategy, ledger: Ledger | None = None) -> AccountBooks | None:
     """The account that a strategy shares; None where it fills within its round."""
     name = account_of(strategy)
-    return None if name is None else account_named(name)
+    return None if name is None else account_named(name, ledger)
 
 
 def _shared(name: str, strategies: Iterable[Strategy]) -> AccountBooks:
@@ -111,6 +181,23 @@ def _shared(name: str, strategies: Iterable[Strategy]) -> AccountBooks:
                 key=f"execution.{key}",
             )
     return AccountBooks(name, those)
+
+
+class Splits(dict[str, float]):
+    """New shares for one old by symbol, of some sessions together, and of each of them.
+
+    Attributes
+    ----------
+    steps : tuple of (ex-session, mapping of symbol to new shares for one old)
+        In the order of the sessions.
+    """
+
+    def __init__(self, steps: Iterable[tuple[pd.Timestamp, Mapping[str, float]]] = ()) -> None:
+        super().__init__()
+        self.steps = tuple(sorted(steps, key=lambda step: step[0]))
+        for _, ratios in self.steps:
+            for symbol, ratio in ratios.items():
+                self[symbol] = self.get(symbol, 1.0) * ratio
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,25 +239,42 @@ class BookNow:
     def moved(self, record: AccountRecord, split: Mapping[str, float]) -> Book:
         """The book with what is on record and no round has booked: what a person accepted, splits, fills.
 
+        A split comes before what is of its session and after what is of those before.
+
         Parameters
         ----------
         split : mapping of symbol to new shares for one old
-            Of sessions that are over and not decided.
+            Of sessions that are over and not decided; a mapping that does not say of which precedes everything.
         """
-        book = self.left
-        if split:
-            ratio = np.array([split.get(symbol, 1.0) for symbol in book.symbols])
-            book = book_after_actions(book, ratio, np.zeros(len(ratio)), self.strategy.portfolio.lot_size, None)
+        steps = split.steps if isinstance(split, Splits) else ((pd.Timestamp.min, split),) if split else ()
+        # Within the sessions that the same splits precede, acceptances come before fills.
+        moves: list[tuple[int, int, Callable[[Book], Book]]] = [
+            (number, 0, partial(self._split, ratios)) for number, (_, ratios) in enumerate(steps, 1)
+        ]
+
+        def splits_before(session: pd.Timestamp) -> int:
+            return sum(ex_session <= session for ex_session, _ in steps)
+
         for row in record.reconciliations:
             mine = row["details"].get("books", {}).get(self.strategy.name) if row["state"] == ACCEPTED else None
             if mine is not None and not self.is_taken(row):
-                book = book_after_adjustment(book, BookAdjustment.from_record(mine), row["session"])
-        indices = {symbol: number for number, symbol in enumerate(book.symbols)}
+                accepted = BookAdjustment.from_record(mine)
+                after = partial(book_after_adjustment, adjustment=accepted, session=row["session"])
+                moves.append((splits_before(pd.Timestamp(accepted.session)), 1, after))
+        indices = {symbol: number for number, symbol in enumerate(self.left.symbols)}
         for row in sorted(record.fills, key=lambda row: (row["filled_at"], row["fill_id"])):
             fills = [] if self.is_taken(row) else book_fills(self.strategy.name, [row])
             if fills:
-                book = book.filled(fill_arrays(fills, indices), row["session"])
+                made = fill_arrays(fills, indices)
+                moves.append((splits_before(row["session"]), 2, methodcaller("filled", made, row["session"])))
+        book = self.left
+        for _, _, move in sorted(moves, key=lambda move: move[:2]):
+            book = move(book)
         return book
+
+    def _split(self, ratios: Mapping[str, float], book: Book) -> Book:
+        ratio = np.array([ratios.get(symbol, 1.0) for symbol in book.symbols])
+        return book_after_actions(book, ratio, np.zeros(len(ratio)), self.strategy.portfolio.lot_size, None)
 
 
 def books_now(ledger: Ledger, account: AccountBooks) -> tuple[BookNow, ...]:
@@ -253,10 +357,9 @@ class BooksMarket:
             return {}
         rows = ACTION_FACTS.newest(versions)
         rows = rows[(rows["kind"] == "split") & (rows["ex_session"] > after) & (rows["ex_session"] <= until)]
-        ratios: dict[str, float] = {}
-        for row in records_of(rows.dropna(subset="value")):
-            ratios[row["symbol"]] = ratios.get(row["symbol"], 1.0) * float(row["value"])
-        return ratios
+        return Splits(
+            (row["ex_session"], {row["symbol"]: float(row["value"])}) for row in records_of(rows.dropna(subset="value"))
+        )
 
     def unread(self, strategy: Strategy) -> str | None:
         """Why the corporate actions that a book goes by cannot be read; None where they can."""

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from nn_assets.execution.netting import Share, allotted, crossed
-from nn_assets.execution.venue import VenueFill
+from nn_assets.execution.venue import VenueFill, VenueUnsureError
 from nn_assets.market.calendar.sessions import session_close
 from nn_assets.operations.accounts.books import session_of
-from nn_assets.operations.accounts.driver import Driver, as_now_recorded
+from nn_assets.operations.accounts.driver import Driver, as_now_recorded, at_of
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.sending import ask, cancel_one
-from nn_assets.operations.accounts.under_way import outlived
+from nn_assets.operations.accounts.under_way import covered_until, lacks_fills, outlived
 from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, OUTLIVED, AccountRecord, TrackedOrder
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.settings import Strategy
 
 _OVERLAP = pd.Timedelta(days=4)
 _SLACK = 1e-9  # of a quantity
+_CLOCKS_APART = pd.Timedelta(minutes=5)
 _COMMISSION, _COMMISSION_USD = 0.1, 100.0  # of a fill's value, and dollars: the larger is the most that is believed
 
 
@@ -60,7 +61,7 @@ def collect(driver: Driver) -> Collected:
     ask(driver, ended_too=True)
     record = driver.record()
     since = _since(driver, record)
-    fills = [] if since is None else sorted(driver.venue.fills(since), key=lambda fill: (fill.at, fill.fill_id))
+    fills = sorted(_with_moments(driver.venue.fills(since)), key=lambda fill: (fill.at, fill.fill_id))
     reached("fills_asked")
     taken, held, waiting = 0, {}, 0
     for fill in fills:
@@ -80,21 +81,25 @@ def collect(driver: Driver) -> Collected:
     return Collected(taken, held, waiting)
 
 
-def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp | None:
-    """From when on fills are asked for: well before the last one taken in, or before the first order."""
-    if record.fills:
-        last: pd.Timestamp = max(row["filled_at"] for row in record.fills)
-        return last - _OVERLAP
-    sent = [tracked.order.session for tracked in record.orders.values()]
-    first = min(sent, default=driver.now().tz_convert("UTC").tz_localize(None).normalize())
-    return pd.Timestamp(first).tz_localize("UTC") - _OVERLAP
+def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp:
+    """From when on fills are asked for: well before the last one that a book was given, or before the first order.
+
+    Well before the session of an order whose fills are not all there, too.
+    """
+    given = [row["filled_at"] for row in record.fills if row["state"] == ALLOTTED and row["filled_at"] <= driver.now()]
+    orders = [t for t in record.orders.values() if not given or lacks_fills(t, record)]
+    first = min((tracked.order.session for tracked in orders), default=None)
+    if first is None and not given:
+        first = driver.now().tz_convert("UTC").tz_localize(None).normalize()
+    moments = [max(given)] if given else []
+    moments += [] if first is None else [pd.Timestamp(first).tz_localize("UTC")]
+    since: pd.Timestamp = min(moments) - _OVERLAP
+    return since
 
 
 def _cancel_what_outlived_its_session(driver: Driver) -> None:
     for tracked in list(driver.record().orders.values()):
-        if driver.account.of(tracked.order.children[0].book) is None or tracked.status != "working":
-            continue
-        if outlived(driver, tracked.order):
+        if tracked.status == "working" and outlived(driver, tracked.order):
             ask(driver, ended_too=True)
             again = as_now_recorded(driver, tracked)
             if again.status == "working":
@@ -102,6 +107,16 @@ def _cancel_what_outlived_its_session(driver: Driver) -> None:
 
 
 # --- fills ---------------------------------------------------------------------------------------------
+
+
+def _with_moments(fills: Sequence[VenueFill]) -> Sequence[VenueFill]:
+    if without := [fill.fill_id for fill in fills if pd.isna(fill.at)]:
+        raise VenueUnsureError(
+            expected="a moment of every fill",
+            found=f"none of {', '.join(without)}",
+            remedy="have the venue say when these were made",
+        )
+    return fills
 
 
 def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str, Any] | None:
@@ -130,7 +145,7 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
         digest = hashlib.sha256(repr(sorted((key, repr(value)) for key, value in row.items())).encode()).hexdigest()
         row |= {"fill_id": f"{fill.fill_id}~{digest[:12]}", "reason": "another fill of an id that is on record"}
         return None if any(earlier["fill_id"] == row["fill_id"] for earlier in record.fills) else row
-    why = _fault_of(tracked, fill)
+    why = _fault_of(tracked, fill) or _fault_of_moment(driver, record, tracked, fill)
     if why is None and tracked is not None:
         price = _price_fault(driver, tracked, fill, session)
         if price == "":
@@ -169,6 +184,23 @@ def _fault_of(tracked: TrackedOrder | None, fill: VenueFill) -> str | None:
     after = abs(tracked.filled + fill.quantity)
     if after > abs(order.quantity) * (1.0 + _SLACK):
         return f"beyond its order: {after:g} of {abs(order.quantity):g}"
+    return None
+
+
+def _fault_of_moment(
+    driver: Driver, record: AccountRecord, tracked: TrackedOrder | None, fill: VenueFill
+) -> str | None:
+    """Why a fill cannot have been made when it says, or was taken over before it was told; None where it can."""
+    if fill.at > driver.now() + _CLOCKS_APART:
+        return f"made at {fill.at}, after now"
+    if tracked is None:
+        return None
+    first = at_of(tracked.sendings[0].details)
+    if fill.at < first - _CLOCKS_APART:
+        return f"made at {fill.at}, before its order was sent at {first}"
+    covered = covered_until(record).get(tracked.order.client_order_id)
+    if covered is not None and fill.at <= covered:
+        return "of an order that an acceptance has taken over as it stood"
     return None
 
 
@@ -247,6 +279,9 @@ def _cross(driver: Driver) -> None:
                 "reason": None,
                 "allotment": [_share_record(share, tracked) for share in crossed(order)],
             }
-            driver.append(FILLS, [row])
-            reached("fill_recorded")
+            if not any(
+                fill["fill_id"] == row["fill_id"] for fill in driver.record().fills
+            ):  # else a run was killed here
+                driver.append(FILLS, [row])
+                reached("fill_recorded")
         driver.note(tracked, "ended", "crossed")

@@ -26,6 +26,8 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.kill_switch import note_halt_file
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control, kill_switch_control, strictest
+from nn_assets.settings import Strategy
+from nn_assets.store.ledger.audit import verify_before_round
 
 UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
 """What a venue raises where it says nothing of the account: then nothing is known of it."""
@@ -80,6 +82,21 @@ class Driver:
         books: tuple[BookNow, ...] = self._kept["books"]
         return books
 
+    def apart(self) -> dict[str, str]:
+        """Books that by the ledger and by the files are not of the same account, and why."""
+        why = "has orders that may fill, and no strategy that can be read"
+        return {name: f"{name} {why}" for name in self.unread()} | dict(self.account.apart)
+
+    def unread(self) -> set[str]:
+        """Books with orders that may fill, of whose strategy nothing can be read."""
+        return {
+            child.book
+            for tracked in self.record().orders.values()
+            if tracked.is_live
+            for child in tracked.order.children
+            if self.account.of(child.book) is None
+        }
+
     def control_of(self, book: str, record: AccountRecord) -> Control:
         """What the controls of now leave of a book's orders, and whether the account agrees.
 
@@ -88,12 +105,13 @@ class Driver:
         resumed nothing.
         """
         strategy = self.account.of(book)
-        if strategy is None:
+        if strategy is None or book in self.account.elsewhere:
             return Control.HALTED
         last = record.last_reconciliation
-        differs = last is not None and last["state"] == DIFFERS
+        differs = bool(self.apart()) or (last is not None and last["state"] == DIFFERS)
         if (name := f"controls of {book}") not in self._kept:
-            self._kept[name] = sending_control(self.stores.ledger, strategy).control
+            intact = Control.NORMAL if self.changed_ledger() is None else Control.HALTED
+            self._kept[name] = strictest(intact, sending_control(self.stores.ledger, strategy).control)
         switch = kill_switch_control(kill_switch_now(self.stores.ledger, book))
         found = self._note_halt_file()
         return strictest(
@@ -102,6 +120,25 @@ class Driver:
             Control.REDUCING if differs else Control.NORMAL,
             Control.HALTED if found else Control.NORMAL,
         )
+
+    def changed_ledger(self) -> str | None:
+        """What is not as it was in the ledger, as a round of the books would find it; None where all is.
+
+        Checked once while the account is held alone. An older copy of the ledger says of orders that they were never
+        sent.
+        """
+        if "changed" not in self._kept:
+            self._kept["changed"] = next(filter(None, map(self._changed, self.account.strategies)), None)
+        changed: str | None = self._kept["changed"]
+        return changed
+
+    def _changed(self, strategy: Strategy) -> str | None:
+        try:
+            name, moment = strategy.name, self.now().floor("us").to_pydatetime()
+            report = verify_before_round(self.stores.ledger, name, run_id=self.run_id, now=moment)
+        except NnAssetsError as error:
+            return error.statement
+        return None if report.ok else str(report.findings[0])
 
     def _note_halt_file(self) -> bool:
         """Whether a file ``HALT`` lies in the home; that it was found is on record then."""

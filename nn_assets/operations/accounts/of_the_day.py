@@ -67,6 +67,8 @@ def keep_account(history: History, run_id: str) -> dict[str, Any]:
 
 def sent_text(sent: Sent) -> str:
     """What a sending came to, in one line."""
+    if sent.changed:
+        return f"nothing is sent by a ledger that is not as it was: {sent.changed}; nn-assets audit verify names all"
     if sent.waits_for:
         return f"nothing is sent before {', '.join(sent.waits_for)} has decided the session too: their orders net"
     states: dict[str, int] = {}
@@ -105,7 +107,7 @@ def _hours_of_orders(strategy: Strategy, session: pd.Timestamp) -> OrderHours | 
 
 
 def _driver(history: History, run_id: str) -> Driver | None:
-    account = account_for(history.strategy)
+    account = account_for(history.strategy, history.stores.ledger)
     return None if account is None else Driver.opened(history.stores, account, run_id)
 
 
@@ -127,7 +129,7 @@ def _alert(history: History, driver: Driver, result: Reconciled, run_id: str) ->
 def _alert_of_unsent(history: History, driver: Driver, sent: Sent, run_id: str) -> None:
     """An alert for each book that has orders which are not on their way, once for each number of them."""
     for book in driver.books():
-        fault = fault_of_unsent(history.stores.ledger, book.strategy, book.session, driver.now(), down=sent.down)
+        fault = fault_of_unsent(history.stores.ledger, book.strategy, book.session, driver.now(), down=sent.hindered)
         if book.session is None or fault is None:
             continue
         append_alert(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ import pandas as pd
 
 from nn_assets.errors import ControlError
 from nn_assets.execution.netting import apportioned, cents_by_weight
+from nn_assets.execution.venue import VenueUnsureError
 from nn_assets.operations.accounts.books import last_opened, last_over
 from nn_assets.operations.accounts.cash import cash_bounds
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
 from nn_assets.operations.accounts.points import reached
-from nn_assets.operations.accounts.under_way import outlived
+from nn_assets.operations.accounts.under_way import is_beyond, lacks_fills, outlived, told_filled
 from nn_assets.operations.asof.accounts import (
     ACCEPTED,
     AGREED,
@@ -144,18 +145,18 @@ def _compare(driver: Driver) -> _Compared:
     for book in moved.values():
         for symbol, quantity in zip(book.symbols, book.quantity.tolist(), strict=True):
             ours[symbol] = ours.get(symbol, 0.0) + quantity
-    theirs = dict(driver.venue.positions())
+    theirs, venue_cash = _told(driver)
     differences: list[dict[str, Any]] = [
         {"kind": "position", "symbol": symbol, "books": ours.get(symbol, 0.0), "venue": float(theirs.get(symbol, 0.0))}
         for symbol in sorted({*ours, *theirs})
-        if abs(ours.get(symbol, 0.0) - theirs.get(symbol, 0.0)) > _SHARES * max(1.0, abs(ours.get(symbol, 0.0)))
+        if not abs(ours.get(symbol, 0.0) - theirs.get(symbol, 0.0)) <= _SHARES * max(1.0, abs(ours.get(symbol, 0.0)))
     ]
     cash = math.fsum([*(book.cash_usd for book in moved.values()), outside.get(CASH, 0.0)])
-    venue_cash = float(driver.venue.cash())
     least, most = cash_bounds(record, books, driver.now().tz_localize(None).normalize())
     if not least <= venue_cash - cash <= most:
         differences.append({"kind": CASH, "books": round(cash, 2), "venue": round(venue_cash, 2)})
     differences += _open_orders_apart(driver, record)
+    differences += [{"kind": "book", "says": why} for _, why in sorted(driver.apart().items())]
     differences += [
         {"kind": "facts", "says": f"the corporate actions of {book.strategy.name} cannot be read: {why}"}
         for book in books
@@ -166,6 +167,25 @@ def _compare(driver: Driver) -> _Compared:
         for row in record.held_back
     ]
     return _Compared(differences, venue_cash - cash, moved, (least, most))
+
+
+def _told(driver: Driver) -> tuple[dict[str, float], float]:
+    """Positions and cash of the venue.
+
+    Raises
+    ------
+    VenueUnsureError
+        One of them is no number: then nothing is known of the account.
+    """
+    positions = {symbol: float(quantity) for symbol, quantity in driver.venue.positions().items()}
+    cash = float(driver.venue.cash())
+    if wrong := [f"{name} {value}" for name, value in {**positions, CASH: cash}.items() if not math.isfinite(value)]:
+        raise VenueUnsureError(
+            expected="positions and cash that are numbers",
+            found=", ".join(wrong),
+            remedy="have the venue say what it holds",
+        )
+    return positions, cash
 
 
 def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, Any]]:
@@ -211,7 +231,8 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
     Raises
     ------
     ControlError
-        No reason is given, nothing differs, the venue cannot be reached, or a position has no mark.
+        No reason is given, nothing differs, the venue cannot be reached, a position has no mark, a book's file cannot
+        be read, or fills are to come.
     """
     if not why.strip():
         raise ControlError(expected="a reason", found="none", remedy="say why with --why", rule="account_differs")
@@ -219,9 +240,10 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
         reached("before_accepting")
         session = last_over(driver.account, driver.now())
         try:
-            collect(driver)
+            not_judged = collect(driver).not_judged
             compared = _compare(driver)
-            positions, cash = dict(driver.venue.positions()), float(driver.venue.cash())
+            positions, cash = _told(driver)
+            to_come = _fills_to_come(driver)
         except UNREACHED as error:
             raise ControlError(
                 expected="a venue that says what it holds",
@@ -236,11 +258,65 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
                 remedy="nothing needs to be accepted; it cannot be in advance",
                 rule="account_differs",
             )
+        _require_known(driver)
+        _require_every_fill(not_judged, to_come)
         opened = last_opened(driver.account, driver.now())
         details = _accepted(driver, compared, opened, who, why, positions=positions, cash=cash, outside=outside)
+        details["covers"] = _covered(driver, compared.differences)
         _put_on_record(driver, session, ACCEPTED, compared.differences, details, who, why)
         reached("accepted")
         return Reconciled(session, ACCEPTED, tuple(compared.differences))
+
+
+def _fills_to_come(driver: Driver) -> list[str]:
+    """Orders that the venue says it filled more of than fills on record have, in words; UNREACHED where it is down."""
+    record = driver.record()
+    told = {name: told_filled(t) for name, t in record.orders.items() if lacks_fills(t, record)}
+    live = [name for name, tracked in record.orders.items() if tracked.is_live]
+    for answer in driver.venue.orders(live) if live else ():
+        if answer.client_order_id in record.orders:
+            whole = answer.quantity if answer.status == "filled" else answer.filled_quantity
+            told[answer.client_order_id] = abs(whole)
+    orders = record.orders
+    return [
+        f"{name} of {orders[name].order.symbol}: {quantity:g} filled by the venue, {abs(orders[name].filled):g} told"
+        for name, quantity in told.items()
+        if is_beyond(quantity, orders[name])
+    ]
+
+
+def _require_every_fill(not_judged: int, to_come: Iterable[str]) -> None:
+    """Refuse an acceptance while fills are to come that would be booked besides."""
+    waiting = [f"{not_judged} whose price waits for its session's bar"] if not_judged else []
+    if found := [*waiting, *to_come]:
+        raise ControlError(
+            expected="fills that are all on record or held back",
+            found="; ".join(found),
+            remedy="reconcile again once the bar is published and the venue has told them: what is accepted before "
+            "would be booked twice",
+            rule="account_differs",
+        )
+
+
+def _covered(driver: Driver, differences: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Orders of symbols that differ that are not filled whole, and until when their fills are in what is accepted."""
+    apart = {row["symbol"] for row in differences if row["kind"] == "position"}
+    return {
+        name: driver.now().isoformat()
+        for name, tracked in driver.record().orders.items()
+        if tracked.order.symbol in apart and tracked.sendings and is_beyond(abs(tracked.order.quantity), tracked)
+    }
+
+
+def _require_known(driver: Driver) -> None:
+    """Refuse an acceptance while it is not known what the books of the account have."""
+    if apart := driver.apart():
+        raise ControlError(
+            expected="books that the files and the ledger have at the same account",
+            found="; ".join(why for _, why in sorted(apart.items())),
+            remedy="correct or put back the strategy's file: what it holds would be given to the others",
+            rule="account_differs",
+        )
 
 
 def _accepted(

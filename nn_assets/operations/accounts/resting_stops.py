@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -65,10 +65,23 @@ def _as_they_rest(record: AccountRecord, book: str) -> list[BookOrder]:
 
 
 def stops_apart(
-    record: AccountRecord, desired: dict[pd.Timestamp, list[BookOrder]], account: str
+    record: AccountRecord, desired: dict[pd.Timestamp, list[BookOrder]], account: str, kept: Container[str] = ()
 ) -> tuple[list[AccountOrder], list[TrackedOrder]]:
-    """Stops that are to rest and do not, and those that work and are not to."""
+    """Stops that are to rest and do not, and those that work and are not to.
+
+    Parameters
+    ----------
+    kept : container of str
+        Books whose stops stay as they are: what they protect is not known.
+    """
     live = [t for t in record.orders.values() if t.order.kind == "stop" and (t.is_live or t.status == "waiting")]
+    stay = [t for t in live if any(child.book in kept for child in t.order.children)]
+    covered = {(child.book, t.order.symbol) for t in stay for child in t.order.children}
+    live = [t for t in live if t not in stay]
+    desired = {
+        session: [order for order in orders if (order.book, order.symbol) not in covered]
+        for session, orders in desired.items()
+    }
     resting = {_rests(tracked.order, tracked.received): tracked for tracked in live}
     lacking = []
     for session, orders in desired.items():

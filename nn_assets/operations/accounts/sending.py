@@ -17,10 +17,10 @@ from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
 from nn_assets.operations.accounts.under_way import netted_before, not_counted, outlived, rests
 from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
-from nn_assets.operations.asof.controls import fill_moment
+from nn_assets.operations.asof.controls import fill_moment, kill_switch_now
 from nn_assets.portfolio.actions import whole_lots
 from nn_assets.portfolio.book import Book
-from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.breakers import Control, kill_switch_control
 
 _PASSES = 3
 _UNREAD = "facts"
@@ -37,13 +37,21 @@ class Sent:
         Books whose session is not decided yet, so that nothing was sent.
     down : str
         What the venue said where it could not be reached; nothing was sent after it.
+    changed : str
+        What is not as it was in the ledger, so that nothing was sent by it; see :meth:`.Driver.changed_ledger`.
     orders : mapping of str to str
         Every order of the sessions to come, and its state: see :attr:`.TrackedOrder.status`.
     """
 
     waits_for: tuple[str, ...] = ()
     down: str = ""
+    changed: str = ""
     orders: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hindered(self) -> str:
+        """Why what should have gone did not; empty where it did, or waits for other books alone."""
+        return self.changed or self.down
 
 
 def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
@@ -61,6 +69,8 @@ def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
     with driver.alone():
         books = driver.books()
         down = _end_what_may_not_go_on(driver, books)
+        if (changed := driver.changed_ledger()) is not None:
+            return Sent(down=down, changed=changed, orders=_states(driver, books))
         waiting = _undecided(books) if waits else ()
         if waiting:
             return Sent(waits_for=waiting)
@@ -522,10 +532,19 @@ def _closing(books: Iterable[BookNow], record: AccountRecord) -> list[BookOrder]
     ]
 
 
+def _stops_apart(
+    driver: Driver, books: Iterable[BookNow], record: AccountRecord
+) -> tuple[list[AccountOrder], list[TrackedOrder]]:
+    """Stops that lack and that are not to rest; those of a book that cannot be read stay, unless it is halted."""
+    switch = {name: kill_switch_control(kill_switch_now(driver.stores.ledger, name)) for name in driver.unread()}
+    kept = {name for name, control in switch.items() if control is not Control.HALTED}
+    return stops_apart(record, desired_stops(driver, books, record), driver.account.name, kept)
+
+
 def _end_stops_in_the_way(driver: Driver, books: tuple[BookNow, ...]) -> None:
     """Cancel the stops that are not to rest any more, before what closes the same positions is sent."""
     record = driver.record()
-    _, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+    _, gone = _stops_apart(driver, books, record)
     if _end(driver, gone):
         ask(driver, ended_too=True)
 
@@ -545,11 +564,11 @@ def _end(driver: Driver, stops: Iterable[TrackedOrder]) -> bool:
 def send_stops(driver: Driver, books: tuple[BookNow, ...]) -> None:
     """Have exactly the books' stops rest at the venue: others are cancelled, and once these ended the rest is sent."""
     record = driver.record()
-    lacking, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+    lacking, gone = _stops_apart(driver, books, record)
     if _end(driver, gone):
         ask(driver, ended_too=True)
         record = driver.record()
-        lacking, gone = stops_apart(record, desired_stops(driver, books, record), driver.account.name)
+        lacking, gone = _stops_apart(driver, books, record)
     busy = {tracked.order.symbol for tracked in gone}
     rows = [order.to_record() for order in lacking if order.symbol not in busy]
     if rows:

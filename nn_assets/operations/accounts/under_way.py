@@ -10,7 +10,7 @@ import pandas as pd
 from nn_assets.execution.netting import AccountOrder, BookOrder
 from nn_assets.market.calendar.sessions import session_close
 from nn_assets.operations.accounts.driver import Driver
-from nn_assets.operations.asof.accounts import AccountRecord, TrackedOrder
+from nn_assets.operations.asof.accounts import ACCEPTED, AccountRecord, TrackedOrder
 
 _AFTER_CLOSE = pd.Timedelta(minutes=30)
 _NOTHING = 1e-9  # of a quantity: less is rounding
@@ -80,3 +80,36 @@ def _ended_as_asked(tracked: TrackedOrder) -> bool:
         return False
     filled = abs(float(ends[-1].details.get("filled_quantity", 0.0)))
     return filled <= abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
+
+
+def covered_until(record: AccountRecord) -> Mapping[str, pd.Timestamp]:
+    """Orders whose fills up to a moment, UTC, were taken over by an acceptance though none told of them, by name."""
+    covered: dict[str, pd.Timestamp] = {}
+    for row in record.reconciliations:
+        if row["state"] == ACCEPTED:
+            covered |= {name: pd.Timestamp(at) for name, at in row["details"].get("covers", {}).items()}
+    return covered
+
+
+def told_filled(tracked: TrackedOrder) -> float:
+    """How much of an order the venue said was filled when it ended, without a sign; zero while it works."""
+    ends = [event for event in tracked.events if event.event == "ended"]
+    if not ends:
+        return 0.0
+    whole = abs(tracked.order.quantity)
+    return whole if ends[-1].reason == "filled" else abs(float(ends[-1].details.get("filled_quantity") or 0.0))
+
+
+def is_beyond(told: float, tracked: TrackedOrder) -> bool:
+    """Whether a venue says that it filled more of an order than fills on record have."""
+    return told > abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
+
+
+def lacks_fills(tracked: TrackedOrder, record: AccountRecord) -> bool:
+    """Whether fills of an order are to come: it works for a session, or ended with more than what is on record.
+
+    Not those of one that an acceptance has taken over.
+    """
+    if tracked.order.client_order_id in covered_until(record):
+        return False
+    return (tracked.is_live and tracked.order.kind != "stop") or is_beyond(told_filled(tracked), tracked)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import SettingsError
+from nn_assets.execution.venues import VENUES
 from nn_assets.operations.strategy_files import with_checked_source
 from nn_assets.settings import Strategy
 from nn_assets.settings.changes import changes_text, hash_of_settings, part_of_settings
@@ -15,6 +16,7 @@ from nn_assets.store.ledger.ledger import Ledger
 
 _ENDS = ("history_ends", "vault_starts")
 _NO_FINDING = ("gate", "trade_without_verdict")
+_OF_THE_ACCOUNT = ("broker", "broker_settings", "account")
 
 
 def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = False) -> frozenset[str]:
@@ -26,14 +28,14 @@ def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = Fa
     Parameters
     ----------
     of_studies : bool
-        Whether the gate and ``trade_without_verdict`` are no matter either: one lets data pass or halts, the other
-        decides what is traded, and neither what a study finds. The live start does: it says when the first verdict is.
+        Whether the gate, ``trade_without_verdict`` and an account at a venue are no matter either: one lets data pass
+        or halts, the next decides what is traded, and a study fills on paper wherever its orders go later. None of
+        them changes what a study finds. The live start does: it says when the first verdict is.
     """
-    left_out = _NO_FINDING if of_studies else ()
 
     def compared(settings: Mapping[str, Any]) -> str:
-        relevant = {key: value for key, value in _without_ends(settings).items() if key not in left_out}
-        return hash_of_settings(relevant)
+        relevant = _without_ends(settings)
+        return hash_of_settings(_of_the_finding(relevant) if of_studies else relevant)
 
     now = compared(strategy.behaviour())
     versions = ledger.read("settings_versions", strategy.name)
@@ -115,6 +117,15 @@ def strategy_on_record(ledger: Ledger, strategy: Strategy, settings_hash: str) -
 
 def _with_every_series(settings: Mapping[str, Any], *sections: str) -> str:
     return hash_of_settings({name: value for name, value in settings.items() if name in sections})
+
+
+def _of_the_finding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study goes by, of settings."""
+    relevant = {key: value for key, value in settings.items() if key not in _NO_FINDING}
+    execution = relevant.get("execution", {})
+    if execution.get("broker") in VENUES:
+        relevant["execution"] = {key: value for key, value in execution.items() if key not in _OF_THE_ACCOUNT}
+    return relevant
 
 
 def _without_ends(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from nn_assets.estimators import TRADED
 from nn_assets.execution.venues import account_of
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
+from nn_assets.operations.asof.account_left import require_account_as_left
 from nn_assets.operations.asof.accounts import account_differs_at, adjustment_for, broker_for
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
@@ -91,7 +92,8 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     ------
     DecisionError
         The session before is undecided, the session lies before the live start, or was decided with other symbols or
-        under other settings; or the strategy decides within the session, which is studied and replayed alone.
+        under other settings; or the strategy decides within the session, which is studied and replayed alone; or it
+        names another account or venue than the one where it has something still.
     SettingsError
         The strategy's stages contradict what it has published or decided.
     ClockError
@@ -104,9 +106,10 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     require_stages(history)
     if history.clock_fault is not None:
         raise history.clock_fault
-    view = history.view(session)
     earlier = history.stores.ledger.read("decisions", history.strategy.name, session, session, bookkeeping=True)
-    decided_under = None
+    if earlier.empty:
+        require_account_as_left(history.stores.ledger, history.strategy)
+    view, decided_under = history.view(session), None
     if not earlier.empty:
         decided_under = str(earlier["settings_hash"].iloc[-1])
         _require_symbols_as_decided(history, view)
