@@ -12,7 +12,7 @@ from nn_assets.evaluation.leak_alarms import StandingAlarm
 from nn_assets.operations.asof.alarms import LEAK_RELEASE, open_alarms
 from nn_assets.operations.asof.controls import BREAKER_RESET
 from nn_assets.operations.catalog import require_named
-from nn_assets.operations.kill_switch import demand_reason, record_control, set_kill_switch
+from nn_assets.operations.kill_switch import demand_reason, kill_switch_text, record_control, set_kill_switch
 from nn_assets.operations.mended_clock import mend_moments
 from nn_assets.operations.stores import open_stores
 from nn_assets.portfolio.breakers import KillSwitch, named_kinds
@@ -31,7 +31,7 @@ def halt_or_release(strategy: str | None, state: str, who: str, reason: str) -> 
     names = done.get("strategies") or [done["strategy"]]
     if state != KillSwitch.HALTED:
         return done
-    text = "\n".join(f"{name}: kill switch is {state}" for name in names)
+    text = kill_switch_text(names, state, at_venues=False)
     if done["text"] == text:  # no strategy has an account
         return done
     from nn_assets.operations.accounts.halting import cancel_halted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from nn_assets.errors import ControlError, NnAssetsError
@@ -100,9 +100,9 @@ def set_kill_switch(
         )
     if strategy is not None:
         (first, *others) = named = require_named(strategy)
-        text = _record_switches(named, state, who, reason, ledger, never_milder=never_milder)
+        kept = _record_switches(named, state, who, reason, ledger, never_milder=never_milder)
         done: dict[str, Any] = {"strategies": list(named)} if others else {"strategy": first}
-        return done | {"kill_switch": state, "text": "\n".join([text, *_at_venues(named, state)])}
+        return done | {"kill_switch": state, "text": kill_switch_text(named, state, kept=kept)}
     if state == KillSwitch.ACTIVE:
         raise ControlError(
             expected="the strategy that is to trade again",
@@ -111,31 +111,40 @@ def set_kill_switch(
             rule=KILL_SWITCH,
         )
     every = known_names()
-    text = _record_switches(every, state, who, reason, ledger, never_milder=True)
-    return {"strategies": every, "kill_switch": state, "text": "\n".join([text, *_at_venues(every, state)])}
+    kept = _record_switches(every, state, who, reason, ledger, never_milder=True)
+    return {"strategies": every, "kill_switch": state, "text": kill_switch_text(every, state, kept=kept)}
 
 
-def _at_venues(strategies: Sequence[str], state: str) -> list[str]:
-    """A line for each account whose working orders a halt does not cancel by itself."""
-    if state != KillSwitch.HALTED:
-        return []
-    return [
-        f"account {account}: what works at the venue may fill until the account is looked after next, or at once: "
-        f"nn-assets account cancel --account {account}"
-        for account in _accounts_of(strategies)
+def kill_switch_text(
+    strategies: Sequence[str], state: str, *, at_venues: bool = True, kept: Collection[str] = ()
+) -> str:
+    """A line for each strategy, and with ``at_venues`` one for each account where a halt cancels nothing by itself.
+
+    Those ``kept`` stay HALTED whatever the state is.
+    """
+    lines = [
+        f"{name}: kill switch stays {KillSwitch.HALTED}" if name in kept else f"{name}: kill switch is {state}"
+        for name in strategies
     ]
+    if state == KillSwitch.HALTED and at_venues:
+        lines += [
+            f"account {account}: what works at the venue may fill until the account is looked after next, or at once: "
+            f"nn-assets account cancel --account {account}"
+            for account in _accounts_of(strategies)
+        ]
+    return "\n".join(lines)
 
 
 def _accounts_of(strategies: Sequence[str]) -> list[str]:
     """Accounts at venues of the strategies whose files can be read; whatever is wrong with one, the switch stands."""
-    accounts = []
+    names = []
     for entry in load_strategies():
         if entry.strategy.name in strategies:
             try:
-                accounts.append(account_of(entry.strategy))
+                names.append(account_of(entry.strategy))
             except NnAssetsError:
                 continue
-    return sorted({account for account in accounts if account is not None})
+    return sorted({account for account in names if account is not None})
 
 
 def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
@@ -167,17 +176,14 @@ def note_halt_file(ledger: Ledger, strategy: str) -> str | None:
 
 def _record_switches(
     strategies: Sequence[str], state: str, who: str, reason: str, ledger: str | None, *, never_milder: bool
-) -> str:
-    """Set the switch of each, with the room kept back where the disk is full; say how each stands now."""
-    said = []
-    for strategy in strategies:
-        if never_milder and _is_milder_than_now(strategy, state, ledger):
-            said.append(f"{strategy}: kill switch stays {KillSwitch.HALTED}")
-            continue
-        _with_room(lambda strategy=strategy: _record_switch(strategy, state, who, reason, ledger))  # type: ignore[misc]
-        said.append(f"{strategy}: kill switch is {state}")
+) -> list[str]:
+    """Set the switch of each, with the room kept back where the disk is full; the names that stay HALTED instead."""
+    kept = [name for name in strategies if never_milder and _is_milder_than_now(name, state, ledger)]
+    for name in strategies:
+        if name not in kept:
+            _with_room(lambda name=name: _record_switch(name, state, who, reason, ledger))  # type: ignore[misc]
     keep_reserve()
-    return "\n".join(said)
+    return kept
 
 
 def _is_milder_than_now(strategy: str, state: str, address: str | None) -> bool:

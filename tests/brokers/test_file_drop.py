@@ -236,6 +236,6 @@ def test_mids_may_follow_and_are_read_where_they_are_stated(tmp_path: Path) -> N
     moment = "2017-06-02T13:30:00+00:00"
     rows = f"{header}\na,o,AAA,10,50,{moment},,49.9,50.2\nb,o,AAA,10,50,{moment},0.1,,\nend,2\n"
     (folder / "fills-2017-06-02.csv").write_text(rows)
-    stated, bare = FileDropVenue(tmp_path).fills(pd.Timestamp("2017-06-01", tz="UTC"))
-    assert (stated.commission_usd, stated.mid_price, stated.later_mid_price) == (None, 49.9, 50.2)
+    with_mids, bare = FileDropVenue(tmp_path).fills(pd.Timestamp("2017-06-01", tz="UTC"))
+    assert (with_mids.commission_usd, with_mids.mid_price, with_mids.later_mid_price) == (None, 49.9, 50.2)
     assert (bare.commission_usd, bare.mid_price, bare.later_mid_price) == (0.1, None, None)

@@ -59,5 +59,5 @@ def test_what_the_venue_says_of_a_fill_reaches_the_books_fills(tmp_path: Path) -
     collected(desk, commission_usd=1.5, mid_price=50.4, later_mid_price=50.6)
     (row,) = frame_of(desk).to_dict("records")
     assert row["filled_at"] == OPEN
-    told = {name: row[name] for name in ("commission_usd", "mid_price", "later_mid_price")}
-    assert told == {"commission_usd": 1.5, "mid_price": 50.4, "later_mid_price": 50.6}
+    values = {name: row[name] for name in ("commission_usd", "mid_price", "later_mid_price")}
+    assert values == {"commission_usd": 1.5, "mid_price": 50.4, "later_mid_price": 50.6}

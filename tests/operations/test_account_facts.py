@@ -44,9 +44,9 @@ def test_nothing_is_sent_before_the_actions_are_read_and_then_in_the_shares_of_t
     desk.decided("one", {"AAA": 1000, "BBB": 10})
     send_orders(desk.driver())
     assert desk.venue.sends == []
-    told = reconcile(desk.driver(), settles=False)
-    assert told.state == "differs"
-    assert "facts: the corporate actions of one cannot be read: other bytes" in told.sentence
+    result = reconcile(desk.driver(), settles=False)
+    assert result.state == "differs"
+    assert "facts: the corporate actions of one cannot be read: other bytes" in result.sentence
     actions.broken = False
     assert reconcile(desk.driver(), settles=False).state == "agreed"
     send_orders(desk.driver())

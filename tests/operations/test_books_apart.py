@@ -101,6 +101,7 @@ def test_the_only_book_of_an_account_with_a_broken_file_is_halted_at_its_venue_s
     assert working(desk.venue) == []
 
 
+@pytest.mark.full
 def test_a_book_of_which_nothing_can_be_read_keeps_its_stops_and_loses_what_would_open(desk: Desk) -> None:
     desk.account = type(desk.account)(ACCOUNT, (a_strategy("two"),))
     send_orders(desk.driver(), waits=False)
@@ -125,8 +126,8 @@ def test_another_account_or_broker_refuses_the_round_and_sends_nothing_while_the
     settings = {"broker_settings": None} if "broker" in other else {}
     write(tmp_path, "one", **{**settings, **other})
     changed = find_strategy("one").strategy
-    told = "account desk at file_drop has 2 orders that may fill and positions"
-    with open_history(changed) as history, pytest.raises(DecisionError, match=told):
+    refusal = "account desk at file_drop has 2 orders that may fill and positions"
+    with open_history(changed) as history, pytest.raises(DecisionError, match=refusal):
         decide_session(history, TRADED, "test")
     require_account_as_left(desk.stores.ledger, a_strategy("one"))  # set back
     old, taken = desk.venue, dict(desk.venue.taken)
@@ -147,6 +148,7 @@ def test_another_account_or_broker_refuses_the_round_and_sends_nothing_while_the
     assert working(old) == []
 
 
+@pytest.mark.full
 def test_a_flat_book_may_change_its_account(desk: Desk, tmp_path: Path) -> None:
     cancel_orders(desk.driver())
     desk.decided("one", {}, session=pd.Timestamp("2024-03-05"))

@@ -78,6 +78,7 @@ def test_a_fill_of_the_future_is_held_back_and_hides_no_fill_after_it(desk: Desk
     assert held(desk) == 100.0
 
 
+@pytest.mark.full
 def test_a_fill_before_its_order_was_sent_is_held_back(desk: Desk) -> None:
     desk.venue.fill(sent(desk, {"AAA": 100})["AAA"], 100.0, 50.0, at=OPEN - pd.Timedelta(days=3))
     assert "before its order was sent" in reconcile(desk.driver()).sentence
@@ -95,6 +96,7 @@ def test_a_fill_told_a_week_after_a_newer_one_is_taken_in(desk: Desk) -> None:
     assert reconcile(desk.driver()).sentence == "the account agrees with its books"
 
 
+@pytest.mark.full
 def test_a_fill_without_a_moment_says_nothing_of_the_account_and_stops_no_round(desk: Desk) -> None:
     name = sent(desk, {"AAA": 100})["AAA"]
     desk.venue.fills = lambda since: [VenueFill("a", name, "AAA", 10.0, 50.0, pd.NaT, 0.0)]

@@ -95,7 +95,7 @@ def accounts(ledger: Ledger | None = None) -> tuple[AccountBooks, ...]:
             return accounts(own)
     readable, left_out = read_strategies()
     now = {entry.strategy.name: entry.strategy for entry in readable}
-    moved = []
+    moved: list[tuple[LeftBehind, Strategy | None, str]] = []
     for there in every_left_behind(ledger):
         strategy = now.get(there.book)
         if strategy is not None and there.is_of(strategy):
@@ -107,8 +107,8 @@ def accounts(ledger: Ledger | None = None) -> tuple[AccountBooks, ...]:
         elif what is not None and strategy is None:
             moved.append((there, None, f"no file names {there.book}, and {what}"))
         elif what is not None and strategy is not None:
-            place = f"{account_of(strategy) or 'no account'} at {strategy.execution.broker}"
-            moved.append((there, strategy, f"the file of {there.book} names {place}, and {what}"))
+            at_broker = f"{account_of(strategy) or 'no account'} at {strategy.execution.broker}"
+            moved.append((there, strategy, f"the file of {there.book} names {at_broker}, and {what}"))
     return _accounts(moved)
 
 

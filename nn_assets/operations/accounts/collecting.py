@@ -86,12 +86,14 @@ def _since(driver: Driver, record: AccountRecord) -> pd.Timestamp:
 
     Well before the session of an order whose fills are not all there, too.
     """
-    given = [row["filled_at"] for row in record.fills if row["state"] == ALLOTTED and row["filled_at"] <= driver.now()]
-    orders = [t for t in record.orders.values() if not given or lacks_fills(t, record)]
+    allotted_at = [
+        row["filled_at"] for row in record.fills if row["state"] == ALLOTTED and row["filled_at"] <= driver.now()
+    ]
+    orders = [t for t in record.orders.values() if not allotted_at or lacks_fills(t, record)]
     first = min((tracked.order.session for tracked in orders), default=None)
-    if first is None and not given:
+    if first is None and not allotted_at:
         first = driver.now().tz_convert("UTC").tz_localize(None).normalize()
-    moments = [max(given)] if given else []
+    moments = [max(allotted_at)] if allotted_at else []
     moments += [] if first is None else [pd.Timestamp(first).tz_localize("UTC")]
     since: pd.Timestamp = min(moments) - _OVERLAP
     return since
@@ -251,8 +253,8 @@ def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
 def _said(fill: VenueFill) -> dict[str, Any]:
     """What a venue states of a fill beside its price, or leaves to the cost model."""
     mids = {"mid_price": fill.mid_price, "later_mid_price": fill.later_mid_price}
-    stated = {name: float(mid) for name, mid in mids.items() if mid is not None and mid > 0.0}
-    return stated | ({"is_assumed": True} if fill.commission_usd is None else {})
+    by_name = {name: float(mid) for name, mid in mids.items() if mid is not None and mid > 0.0}
+    return by_name | ({"is_assumed": True} if fill.commission_usd is None else {})
 
 
 def _cross(driver: Driver) -> None:

@@ -97,6 +97,13 @@ class Driver:
             if self.account.of(child.book) is None
         }
 
+    def unread_unhalted(self) -> set[str]:
+        """Those of them that no kill switch halts: their stops stay as they rest."""
+        ledger = self.stores.ledger
+        return {
+            name for name in self.unread() if kill_switch_control(kill_switch_now(ledger, name)) is not Control.HALTED
+        }
+
     def control_of(self, book: str, record: AccountRecord) -> Control:
         """What the controls of now leave of a book's orders, and whether the account agrees.
 

@@ -67,6 +67,7 @@ def end_halted(driver: Driver) -> tuple[list[str], str]:
         live = [tracked for tracked in record.orders.values() if tracked.is_live]
         names = {child.book for tracked in live for child in tracked.order.children}
         halted = {name for name in names if driver.control_of(name, record) is Control.HALTED}
+        halted -= driver.unread_unhalted()
         try:
             for tracked in live:
                 mine = [child for child in tracked.order.children if child.book in halted]

@@ -18,7 +18,7 @@ from nn_assets.operations.accounts.cash import cash_bounds
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
 from nn_assets.operations.accounts.points import reached
-from nn_assets.operations.accounts.under_way import is_beyond, lacks_fills, outlived, told_filled
+from nn_assets.operations.accounts.under_way import filled_when_ended, is_beyond, lacks_fills, outlived
 from nn_assets.operations.asof.accounts import (
     ACCEPTED,
     AGREED,
@@ -145,7 +145,7 @@ def _compare(driver: Driver) -> _Compared:
     for book in moved.values():
         for symbol, quantity in zip(book.symbols, book.quantity.tolist(), strict=True):
             ours[symbol] = ours.get(symbol, 0.0) + quantity
-    theirs, venue_cash = _told(driver)
+    theirs, venue_cash = _holdings_of_venue(driver)
     differences: list[dict[str, Any]] = [
         {"kind": "position", "symbol": symbol, "books": ours.get(symbol, 0.0), "venue": float(theirs.get(symbol, 0.0))}
         for symbol in sorted({*ours, *theirs})
@@ -169,7 +169,7 @@ def _compare(driver: Driver) -> _Compared:
     return _Compared(differences, venue_cash - cash, moved, (least, most))
 
 
-def _told(driver: Driver) -> tuple[dict[str, float], float]:
+def _holdings_of_venue(driver: Driver) -> tuple[dict[str, float], float]:
     """Positions and cash of the venue.
 
     Raises
@@ -242,7 +242,7 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
         try:
             not_judged = collect(driver).not_judged
             compared = _compare(driver)
-            positions, cash = _told(driver)
+            positions, cash = _holdings_of_venue(driver)
             to_come = _fills_to_come(driver)
         except UNREACHED as error:
             raise ControlError(
@@ -271,16 +271,16 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
 def _fills_to_come(driver: Driver) -> list[str]:
     """Orders that the venue says it filled more of than fills on record have, in words; UNREACHED where it is down."""
     record = driver.record()
-    told = {name: told_filled(t) for name, t in record.orders.items() if lacks_fills(t, record)}
+    filled = {name: filled_when_ended(t) for name, t in record.orders.items() if lacks_fills(t, record)}
     live = [name for name, tracked in record.orders.items() if tracked.is_live]
     for answer in driver.venue.orders(live) if live else ():
         if answer.client_order_id in record.orders:
             whole = answer.quantity if answer.status == "filled" else answer.filled_quantity
-            told[answer.client_order_id] = abs(whole)
+            filled[answer.client_order_id] = abs(whole)
     orders = record.orders
     return [
         f"{name} of {orders[name].order.symbol}: {quantity:g} filled by the venue, {abs(orders[name].filled):g} told"
-        for name, quantity in told.items()
+        for name, quantity in filled.items()
         if is_beyond(quantity, orders[name])
     ]
 
@@ -288,10 +288,10 @@ def _fills_to_come(driver: Driver) -> list[str]:
 def _require_every_fill(not_judged: int, to_come: Iterable[str]) -> None:
     """Refuse an acceptance while fills are to come that would be booked besides."""
     waiting = [f"{not_judged} whose price waits for its session's bar"] if not_judged else []
-    if found := [*waiting, *to_come]:
+    if to_wait_for := [*waiting, *to_come]:
         raise ControlError(
             expected="fills that are all on record or held back",
-            found="; ".join(found),
+            found="; ".join(to_wait_for),
             remedy="reconcile again once the bar is published and the venue has told them: what is accepted before "
             "would be booked twice",
             rule="account_differs",

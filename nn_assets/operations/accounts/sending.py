@@ -17,10 +17,10 @@ from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.resting_stops import desired_stops, stops_apart
 from nn_assets.operations.accounts.under_way import netted_before, not_counted, outlived, rests
 from nn_assets.operations.asof.accounts import ORDERS, AccountRecord, TrackedOrder
-from nn_assets.operations.asof.controls import fill_moment, kill_switch_now
+from nn_assets.operations.asof.controls import fill_moment
 from nn_assets.portfolio.actions import whole_lots
 from nn_assets.portfolio.book import Book
-from nn_assets.portfolio.breakers import Control, kill_switch_control
+from nn_assets.portfolio.breakers import Control
 
 _PASSES = 3
 _UNREAD = "facts"
@@ -536,9 +536,7 @@ def _stops_apart(
     driver: Driver, books: Iterable[BookNow], record: AccountRecord
 ) -> tuple[list[AccountOrder], list[TrackedOrder]]:
     """Stops that lack and that are not to rest; those of a book that cannot be read stay, unless it is halted."""
-    switch = {name: kill_switch_control(kill_switch_now(driver.stores.ledger, name)) for name in driver.unread()}
-    kept = {name for name, control in switch.items() if control is not Control.HALTED}
-    return stops_apart(record, desired_stops(driver, books, record), driver.account.name, kept)
+    return stops_apart(record, desired_stops(driver, books, record), driver.account.name, driver.unread_unhalted())
 
 
 def _end_stops_in_the_way(driver: Driver, books: tuple[BookNow, ...]) -> None:

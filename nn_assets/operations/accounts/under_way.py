@@ -91,7 +91,7 @@ def covered_until(record: AccountRecord) -> Mapping[str, pd.Timestamp]:
     return covered
 
 
-def told_filled(tracked: TrackedOrder) -> float:
+def filled_when_ended(tracked: TrackedOrder) -> float:
     """How much of an order the venue said was filled when it ended, without a sign; zero while it works."""
     ends = [event for event in tracked.events if event.event == "ended"]
     if not ends:
@@ -100,9 +100,9 @@ def told_filled(tracked: TrackedOrder) -> float:
     return whole if ends[-1].reason == "filled" else abs(float(ends[-1].details.get("filled_quantity") or 0.0))
 
 
-def is_beyond(told: float, tracked: TrackedOrder) -> bool:
+def is_beyond(filled: float, tracked: TrackedOrder) -> bool:
     """Whether a venue says that it filled more of an order than fills on record have."""
-    return told > abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
+    return filled > abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
 
 
 def lacks_fills(tracked: TrackedOrder, record: AccountRecord) -> bool:
@@ -112,4 +112,4 @@ def lacks_fills(tracked: TrackedOrder, record: AccountRecord) -> bool:
     """
     if tracked.order.client_order_id in covered_until(record):
         return False
-    return (tracked.is_live and tracked.order.kind != "stop") or is_beyond(told_filled(tracked), tracked)
+    return (tracked.is_live and tracked.order.kind != "stop") or is_beyond(filled_when_ended(tracked), tracked)

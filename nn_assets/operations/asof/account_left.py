@@ -40,9 +40,9 @@ class LeftBehind:
 
         What never counts (folders, processes) is as the strategy has it now, if there is one.
         """
-        stated = {key: self.settings["market"].get(key) for key in ("calendar", "symbols", "history_starts")}
+        market = {key: self.settings["market"].get(key) for key in ("calendar", "symbols", "history_starts")}
         try:
-            like = now or Strategy.model_validate({"name": self.book, "market": stated})
+            like = now or Strategy.model_validate({"name": self.book, "market": market})
             settings = like.completed(self.settings) | {"name": self.book}
             return with_checked_source(Strategy.model_validate(settings))
         except (ValueError, SettingsError):
@@ -83,14 +83,14 @@ def under_way(ledger: Ledger, there: LeftBehind) -> str | None:
     ]
     holdings = records_of(ledger.read("holdings", there.book, there.session, there.session))
     held = [f"{row['quantity']:g} {row['symbol']}" for row in holdings if row["quantity"] != 0.0]
-    told = []
+    parts = []
     if orders:
-        told.append(f"{len(orders)} order{'s' * (len(orders) > 1)} that may fill")
+        parts.append(f"{len(orders)} order{'s' * (len(orders) > 1)} that may fill")
     if held:
-        told.append("positions of " + ", ".join([*held[:_MOST_TOLD], *(["others"] if len(held) > _MOST_TOLD else [])]))
+        parts.append("positions of " + ", ".join([*held[:_MOST_TOLD], *(["others"] if len(held) > _MOST_TOLD else [])]))
     if _not_booked(record, there):
-        told.append("fills or acceptances that no session of it has booked")
-    return None if not told else f"the account {there.account} at {there.broker} has {' and '.join(told)} of it"
+        parts.append("fills or acceptances that no session of it has booked")
+    return None if not parts else f"the account {there.account} at {there.broker} has {' and '.join(parts)} of it"
 
 
 def _not_booked(record: AccountRecord, there: LeftBehind) -> bool:
