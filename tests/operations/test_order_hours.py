@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from nn_assets.brokers.alpaca import AlpacaVenue
+from nn_assets.execution.netting import BookOrder
 from nn_assets.execution.venue import OrderHours
 from nn_assets.operations.account_faults import faults_of_sending
 from nn_assets.operations.accounts import of_the_day
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.reconciling import reconcile
-from nn_assets.operations.accounts.sending import send_orders
+from nn_assets.operations.accounts.sending import _no_further_than_zero, send_orders
 from nn_assets.oversight.headline import Fault, TradingWord
+from nn_assets.portfolio.book import empty_book
 from nn_assets.settings import Strategy
 from nn_assets.sources.keys import EnvironmentKey
 from tests.brokers.alpaca_account import KEY, KEY_SECRET, AlpacaAccount
@@ -112,6 +115,18 @@ def test_an_order_that_would_turn_a_position_closes_it_and_the_next_round_opens_
     desk.moment = pd.Timestamp("2024-03-06 13:40", tz="UTC")
     send_orders(desk.driver())
     assert [(row["side"], row["qty"]) for row in desk.there.working()] == [("sell", "150")]
+
+
+def test_of_the_two_orders_that_turn_a_position_the_close_alone_goes_at_every_look() -> None:
+    book = replace(empty_book(("AAA", "BBB"), 1e6), quantity=np.array([-100.0, 0.0]))
+    close, opening, other = (
+        BookOrder("one", name, symbol, quantity, "at_open")
+        for name, symbol, quantity in (("close", "AAA", 100.0), ("open", "AAA", 60.0), ("new", "BBB", 5.0))
+    )
+    whole = [close, opening, other]
+    assert _no_further_than_zero(whole, whole, book) == [close, other]
+    assert _no_further_than_zero([opening], whole, book) == []  # the close was netted at the look before
+    assert _no_further_than_zero([replace(close, quantity=40.0)], whole, book)[0].quantity == 40.0  # its rest alone
 
 
 @pytest.mark.parametrize(

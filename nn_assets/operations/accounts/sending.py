@@ -137,7 +137,8 @@ def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
         moved = book.moved(record, split)
         allowed = _let_through(waiting, moved, control)
         if closes_first(driver.venue):
-            allowed = _no_further_than_zero(allowed, moved)
+            whole = _after_splits(book.orders, split, book.strategy.portfolio.lot_size)
+            allowed = _no_further_than_zero(allowed, whole, moved)
         by_session.setdefault(book.fill_session, []).extend(allowed)
     reached("before_outbox")
     rows = [
@@ -186,16 +187,29 @@ def _only_reduces(held: float, quantity: float) -> bool:
     return abs(after) < abs(held) and after * held >= 0.0
 
 
-def _no_further_than_zero(orders: Iterable[BookOrder], book: Book) -> list[BookOrder]:
-    """Orders of a book of which those that would turn a position only close it; the next round decides the rest."""
+def _no_further_than_zero(orders: Iterable[BookOrder], whole: Iterable[BookOrder], book: Book) -> list[BookOrder]:
+    """Orders of a book without what would open the other side of a position; the next round decides that anew.
+
+    Parameters
+    ----------
+    whole : iterable of BookOrder
+        All of the session's, what closes before what opens, sent already or not: what went before counts.
+    """
     held = dict(zip(book.symbols, book.quantity.tolist(), strict=True))
-    made = []
-    for order in orders:
+    most, closed = dict[str, float](), set[str]()
+    for order in whole:
         before = held.get(order.symbol, 0.0)
         turns = (before + order.quantity) * before < 0.0
-        made.append(replace(order, quantity=-before) if turns else order)
-        held[order.symbol] = before + made[-1].quantity
-    return made
+        size = 0.0 if order.symbol in closed else abs(before) if turns else abs(order.quantity)
+        held[order.symbol] = before + math.copysign(size, order.quantity)
+        most[order.client_order_id] = size
+        if before != 0.0 and held[order.symbol] == 0.0:
+            closed.add(order.symbol)
+    limited = [
+        replace(order, quantity=math.copysign(min(abs(order.quantity), most[order.client_order_id]), order.quantity))
+        for order in orders
+    ]
+    return [order for order in limited if order.quantity != 0.0]
 
 
 def _stopped_by(
