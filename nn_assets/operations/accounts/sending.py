@@ -375,6 +375,10 @@ def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
         order = tracked.order
         if order.quantity == 0.0 or not (tracked.status == "waiting" or _is_lost(driver, tracked)):
             continue
+        if any(tracked.received) or _end_was_asked_for(tracked):  # it was there, or is not wanted any more
+            if not any(tracked.received) or abs(tracked.filled) >= abs(order.quantity):
+                driver.note(tracked, "ended", "unknown_to_the_venue")
+            continue
         if order.kind != "stop" and in_the_way.intersection(child.client_order_id for child in order.children):
             continue  # the stop of what it closes works still: it protects until its end is known
         stopped = _stopped_by(driver, order, books, record)
@@ -390,6 +394,11 @@ def _send_waiting(driver: Driver, books: tuple[BookNow, ...]) -> None:
             _note_not_yet(driver, tracked)
             continue
         send_one(driver, tracked)
+
+
+def _end_was_asked_for(tracked: TrackedOrder) -> bool:
+    """Whether a person, or a stop that took its place, has ended an order for good; a control says so by itself."""
+    return not tracked.stopped and any(event.event == "cancel_asked" for event in tracked.events)
 
 
 def _note_not_yet(driver: Driver, tracked: TrackedOrder) -> None:

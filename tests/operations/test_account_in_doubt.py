@@ -1,0 +1,68 @@
+"""An order in doubt is sent again only while it is wanted: not after its end was asked for, nor once it has fills."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.operations.accounts.reconciling import reconcile
+from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from tests.operations.account_books import OPEN, Desk
+
+BEFORE = pd.Timestamp("2024-03-01")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk.of(tmp_path, "one", "two")
+
+
+def lose(desk: Desk, *answers: str) -> None:
+    """Send, and have the answers lost; no time goes by, so that nothing is sent again."""
+    desk.venue.answers = list(answers)
+    send_orders(replace(desk.driver(), sleep=lambda _: None))
+    desk.venue.answers = []
+
+
+def with_a_stop(desk: Desk) -> None:
+    desk.decided("one", {}, held={"AAA": 100.0}, stops={"AAA": 45.0}, session=BEFORE)
+    desk.decided("two", {}, session=BEFORE)
+    desk.venue.held = {"AAA": 100.0}
+
+
+def test_what_a_person_cancelled_is_not_sent_again_though_the_venue_never_knew_it(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    lose(desk, "lost", "lost")
+    (name,) = cancel_orders(desk.driver())
+    desk.moment += pd.Timedelta(hours=1)
+    assert send_orders(desk.driver()).orders[name] == "ended"
+    assert not desk.venue.taken
+
+
+def test_a_lost_stop_is_not_sent_once_the_book_is_flat(desk: Desk) -> None:
+    with_a_stop(desk)
+    lose(desk, "lost", "lost")
+    for book in ("one", "two"):
+        desk.decided(book, {})
+    desk.venue.held = {}
+    desk.moment += pd.Timedelta(hours=1)
+    send_orders(desk.driver())
+    assert not desk.venue.taken
+
+
+def test_a_stop_that_filled_and_is_unknown_since_is_not_sent_a_second_time(desk: Desk) -> None:
+    with_a_stop(desk)
+    known, desk.venue.orders = desk.venue.orders, lambda ids=(): []
+    lose(desk, "taken, then lost")
+    (name,) = desk.venue.taken
+    desk.venue.fill(name, -100.0, 44.9, at=OPEN)
+    desk.venue.orders = known
+    del desk.venue.taken[name], desk.venue.status[name]  # after a day it knows the name no more
+    desk.moment = pd.Timestamp("2024-03-06 17:00", tz="UTC")
+    reconcile(desk.driver())
+    send_orders(desk.driver(), waits=False)
+    assert desk.venue.sends.count(name) == 1
