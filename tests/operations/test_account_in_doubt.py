@@ -66,3 +66,12 @@ def test_a_stop_that_filled_and_is_unknown_since_is_not_sent_a_second_time(desk:
     reconcile(desk.driver())
     send_orders(desk.driver(), waits=False)
     assert desk.venue.sends.count(name) == 1
+
+
+@pytest.mark.parametrize(("there", "protected"), [(0.0, []), (40.0, [-40.0]), (100.0, [-100.0]), (-10.0, [])])
+def test_no_stop_rests_of_more_than_the_venue_holds(desk: Desk, there: float, protected: list[float]) -> None:
+    with_a_stop(desk)
+    desk.venue.held = {"AAA": there} if there else {}
+    reconcile(desk.driver())
+    send_orders(desk.driver())
+    assert [order.quantity for order in desk.venue.taken.values()] == protected

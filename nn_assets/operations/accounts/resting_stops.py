@@ -14,7 +14,7 @@ from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.operations.accounts.books import BookNow
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.under_way import is_over
-from nn_assets.operations.asof.accounts import AccountRecord, TrackedOrder
+from nn_assets.operations.asof.accounts import DIFFERS, AccountRecord, TrackedOrder
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import Strategy
 
@@ -27,8 +27,10 @@ def desired_stops(
     """The stops of what each book holds, moved by the fills on record, by the session from which they rest.
 
     None of a halted book, none of a book that trades at closes (it decides by its stops itself), and none of a position
-    that an order under way closes: that goes before, and what it leaves is protected after.
+    that an order under way closes: that goes before, and what it leaves is protected after. Where positions differ,
+    none of more than the venue holds: a stop beyond that would open the other side.
     """
+    there = _held_where_positions_differ(record)
     desired: dict[pd.Timestamp, list[BookOrder]] = {}
     for book in books:
         strategy = book.strategy
@@ -46,11 +48,26 @@ def desired_stops(
         ):
             if quantity == 0.0 or not math.isfinite(price) or (symbol, quantity < 0.0) in closing:
                 continue
-            name = f"resting stop\x1f{strategy.name}\x1f{symbol}\x1f{quantity!r}\x1f{price!r}"
+            side, size = math.copysign(1.0, quantity), abs(quantity)
+            if symbol in there:
+                size = min(size, max(0.0, side * there[symbol]))
+                there[symbol] -= side * size
+            if size == 0.0:
+                continue
+            name = f"resting stop\x1f{strategy.name}\x1f{symbol}\x1f{side * size!r}\x1f{price!r}"
             identity = hashlib.sha256(name.encode()).hexdigest()[:32]
-            stop = BookOrder(strategy.name, identity, symbol, -quantity, "stop", price, price)
+            stop = BookOrder(strategy.name, identity, symbol, -side * size, "stop", price, price)
             desired.setdefault(session, []).append(stop)
     return desired
+
+
+def _held_where_positions_differ(record: AccountRecord) -> dict[str, float]:
+    """What the venue held of the books' by the last comparison, of symbols whose positions differed then."""
+    last = record.last_reconciliation
+    if last is None or last["state"] != DIFFERS:
+        return {}
+    apart = [row for row in last["differences"] if row["kind"] == "position"]
+    return {row["symbol"]: float(row["venue"]) - record.outside.get(row["symbol"], 0.0) for row in apart}
 
 
 def _as_they_rest(record: AccountRecord, book: str) -> list[BookOrder]:
