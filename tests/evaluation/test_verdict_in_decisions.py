@@ -26,7 +26,8 @@ def test_what_is_needed_is_told_in_decisions_and_days(needed, per_day, phrase) -
 def test_the_page_of_decisions_within_the_session_speaks_of_decisions_and_days() -> None:
     page = made_study_page()
     figures = replace(page.figures, regimes={**page.figures.regimes, "unknown": page.figures.total})
-    within = replace(page, figures=figures, verdict=replace(page.verdict, decisions_per_day=288))
+    verdict = replace(page.verdict, decisions_per_day=288)
+    within = replace(page, figures=figures, verdict=verdict, counted="decisions")
     text = study_page(within)
     assert "The rules need 504 days of closes" in text
     assert "decisions. The rules need" in text

@@ -243,7 +243,7 @@ def test_a_book_is_measured_by_the_terms_of_a_study_on_what_a_choice_has_seen(mo
     monkeypatch.setattr(compared_books, "material_of", lambda *_, **__: None)
     history = SimpleNamespace(axis=axis, symbols=("A",), sessions_per_year=252, stores=SimpleNamespace(ledger=None))
     plain = find_strategy("planted_edge").strategy
-    for of, until in ((plain, None), (_seen_until(plain, "2016-01-15"), pd.Timestamp("2016-01-15"))):
+    for of, until in ((plain, None), (_seen_until(plain, "2016-01-15"), pd.Timestamp("2016-01-15 23:59:59.999999999"))):
         history.strategy = of
         members = np.full((2, len(axis), 1), 0.5)
         compared_books._figures(history, ["2016-01"], "mlp", [None] * len(axis), members, None)  # type: ignore[arg-type]

@@ -133,7 +133,7 @@ def replace_rows(fills, rows):  # type: ignore[no-untyped-def]
         if isinstance(value, tuple)
         else value[rows]
         for name, value in vars(fills).items()
-        if name != "source"
+        if name != "source" and value is not None
     }
     return replace(fills, **kept)
 
