@@ -14,8 +14,10 @@ from nn_assets.operations.accounts.sending import cancel_orders, send_orders
 from nn_assets.operations.asof.accounts import AGREED, account_record, difference_text
 from nn_assets.operations.asof.cash_apart import cash_apart_of
 from nn_assets.operations.stores import Stores, open_stores
+from nn_assets.portfolio.breakers import Control
 
 _RUN = "account"
+_REDUCES = "only what brings a position nearer to zero is sent"
 _CENT = 0.01
 
 
@@ -45,7 +47,7 @@ def send(name: str | None, *, alone: bool) -> dict[str, Any]:
 
     def work(driver: Driver) -> dict[str, Any]:
         sent = send_orders(driver, waits=not alone)
-        text = f"{driver.account.name}: {sent_text(sent)}"
+        text = "\n".join([f"{driver.account.name}: {sent_text(sent)}", *_controls(driver)])
         return {
             "ok": not sent.hindered,
             "orders": dict(sent.orders),
@@ -54,6 +56,22 @@ def send(name: str | None, *, alone: bool) -> dict[str, Any]:
         }
 
     return _driven(name, "send", work)
+
+
+def _controls(driver: Driver) -> list[str]:
+    """A line for each book whose orders the controls of now keep back."""
+    record = driver.record()
+    by_book = {strategy.name: driver.control_of(strategy.name, record) for strategy in driver.account.strategies}
+    return [
+        f"  {book} is {control.name}: "
+        + (
+            "nothing of it is sent, and what it has at the venue is cancelled"
+            if control is Control.HALTED
+            else _REDUCES
+        )
+        for book, control in by_book.items()
+        if control >= Control.REDUCING
+    ]
 
 
 def sync(name: str | None) -> dict[str, Any]:
@@ -68,7 +86,8 @@ def sync(name: str | None) -> dict[str, Any]:
             "orders": dict(sent.orders),
             "waits_for": list(sent.waits_for),
         }
-        return answer | done | {"text": f"{answer['text']}\n  {sent_text(sent)}"}
+        lines = [*answer["text"].splitlines(), f"  {sent_text(sent)}", *_controls(driver)]
+        return answer | done | {"text": "\n".join(lines)}
 
     return _driven(name, "sync", work)
 
@@ -109,7 +128,8 @@ def take_over(name: str | None, who: str, why: str, *, outside: bool) -> dict[st
     def work(driver: Driver) -> dict[str, Any]:
         result = accept(driver, who, why, outside=outside)
         details = (driver.record().last_reconciliation or {"details": {}})["details"]
-        lines = [f"{driver.account.name}: accepted, {difference_text(result.differences)}"]
+        lines = [f"{driver.account.name}: accepted, by {who}:"]
+        lines += [f"  {difference_text([row])}" for row in result.differences]
         for book, adjustment in details["books"].items():
             parts = [f"{quantity:+g} {symbol} at {price:g}" for symbol, quantity, price in adjustment["positions"]]
             parts += [f"{adjustment['cash_usd']:+,.2f} USD"] if adjustment["cash_usd"] else []

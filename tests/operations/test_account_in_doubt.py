@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.execution.netting import BookOrder
 from nn_assets.operations.accounts.reconciling import reconcile
-from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.accounts.sending import _let_through, cancel_orders, send_orders
+from nn_assets.portfolio.book import empty_book
+from nn_assets.portfolio.breakers import Control
 from tests.operations.account_books import OPEN, Desk
 
 BEFORE = pd.Timestamp("2024-03-01")
@@ -75,3 +79,27 @@ def test_no_stop_rests_of_more_than_the_venue_holds(desk: Desk, there: float, pr
     reconcile(desk.driver())
     send_orders(desk.driver())
     assert [order.quantity for order in desk.venue.taken.values()] == protected
+
+
+@pytest.mark.parametrize("close_first", [True, False])
+def test_where_a_position_turns_a_control_leaves_the_close_whatever_the_orders_names_are(close_first: bool) -> None:
+    book = replace(empty_book(("AAA",), 1e6), quantity=np.array([100.0]))
+    close, opening = (
+        BookOrder("one", name, "AAA", quantity, "at_open") for name, quantity in (("close", -100.0), ("open", -50.0))
+    )
+    orders = [close, opening] if close_first else [opening, close]
+    assert _let_through(orders, book, Control.REDUCING) == [close]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_order_that_ended_by_the_ledger_and_works_at_the_venue_can_be_cancelled(desk: Desk, named: bool) -> None:
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    send_orders(desk.driver())
+    (name,) = desk.venue.taken
+    desk.venue.status[name] = "expired"
+    reconcile(desk.driver())
+    desk.venue.status[name] = "working"
+    assert reconcile(desk.driver()).state == "differs"
+    cancel_orders(desk.driver(), [name] if named else ())
+    assert desk.venue.status[name] == "cancelled"

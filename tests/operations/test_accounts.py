@@ -517,7 +517,7 @@ def test_a_venue_that_is_down_is_named_nothing_is_sent_and_it_agrees_again_once_
     desk.decided("one", {"AAA": 100})
     desk.decided("two", {})
     desk.venue.down = True
-    assert "venue: maintenance" in reconcile(desk.driver()).sentence
+    assert "the venue cannot be read: expected an answer; found maintenance: wait" in reconcile(desk.driver()).sentence
     assert desk.venue.sends == []
     with pytest.raises(ControlError, match="cannot be accepted unseen"):
         accept(desk.driver(), "me", "because")

@@ -41,7 +41,9 @@ def test_a_venue_that_is_down_or_late_is_named(desk: Desk) -> None:
     assert "asked for, 1 of them may fill still: nn-assets account cancel --account desk" in done["text"]
     desk.venue.down = True
     (done,) = halting.cancel_halted(desk.stores, ["one"], "test")
-    assert "could not be reached: maintenance; what works there may fill until it is cancelled" in done["text"]
+    assert (
+        "could not be reached: expected an answer; found maintenance: wait; what works there may fill" in done["text"]
+    )
     assert halting.cancel_halted(desk.stores, ["another"], "test") == []
 
 

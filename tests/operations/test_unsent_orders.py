@@ -47,7 +47,8 @@ def test_a_venue_that_is_down_as_orders_go_out_is_an_alert_a_first_line_and_no_s
     desk.venue.answers = ["down"]
     of_the_day.after_round(history, "run", logging.getLogger())
     (cause,) = alerts(tmp_path)
-    assert cause == "2 orders for 2024-03-05 are not on the way to the venue, which could not be reached: no connection"
+    why = "expected an answer; found no connection: wait"
+    assert cause == f"2 orders for 2024-03-05 are not on the way to the venue, which could not be reached: {why}"
     late = fault_of_unsent(desk.stores.ledger, one, DECIDED, NOON)
     assert late is not None
     assert late.why.endswith("and the moment has gone")

@@ -188,8 +188,9 @@ class Driver:
 
 
 def unreached_text(error: NnAssetsError) -> str:
-    """Why nothing is known of an account, with the file where there is one."""
-    return error.found + (f" ({error.where['file']})" if "file" in error.where else "")
+    """Why nothing is known of an account: what was expected and found, where, and what to do."""
+    where = ", ".join(f"{name} {error.where[name]}" for name in ("file", "row") if name in error.where)
+    return f"{error.statement}{f' ({where})' if where else ''}: {error.remedy}"
 
 
 def as_now_recorded(driver: Driver, tracked: TrackedOrder) -> TrackedOrder:

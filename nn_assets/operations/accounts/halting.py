@@ -7,7 +7,7 @@ from typing import Any
 
 from nn_assets.operations.accounts.books import AccountBooks, accounts
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
-from nn_assets.operations.accounts.sending import ask, cancel_one
+from nn_assets.operations.accounts.sending import ask, cancel_one, ended_but_at_work
 from nn_assets.operations.asof.accounts import account_record
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control
@@ -65,7 +65,7 @@ def end_halted(driver: Driver) -> tuple[list[str], str]:
     with driver.alone():
         record = driver.record()
         live = [tracked for tracked in record.orders.values() if tracked.is_live]
-        names = {child.book for tracked in live for child in tracked.order.children}
+        names = {child.book for tracked in record.orders.values() for child in tracked.order.children}
         halted = {name for name in names if driver.control_of(name, record) is Control.HALTED}
         halted -= driver.unread_unhalted()
         try:
@@ -76,6 +76,9 @@ def end_halted(driver: Driver) -> tuple[list[str], str]:
                     asked.append(tracked.order.client_order_id)
                     cancel_one(driver, tracked, "halted", [child.client_order_id for child in mine])
             ask(driver, ended_too=True)
+            for tracked in ended_but_at_work(driver) if halted else ():
+                asked.append(tracked.order.client_order_id)
+                cancel_one(driver, tracked, "halted")
         except UNREACHED as error:
             return asked, unreached_text(error)
     return asked, ""

@@ -73,7 +73,7 @@ def send_orders(driver: Driver, *, waits: bool = True) -> Sent:
             return Sent(down=down, changed=changed, orders=_states(driver, books))
         waiting = _undecided(books) if waits else ()
         if waiting:
-            return Sent(waits_for=waiting)
+            return Sent(waits_for=waiting, down=down)
         for _ in range(_PASSES):
             commit_orders(driver, books)
             if not _withdraw(driver, books):
@@ -171,14 +171,15 @@ def _let_through(orders: Iterable[BookOrder], book: Book, control: Control) -> l
         return []
     if control < Control.REDUCING:
         return list(orders)
+    asked, kept = list(orders), set[str]()
     held = dict(zip(book.symbols, book.quantity.tolist(), strict=True))
-    kept = []
-    for order in orders:
+    # What closes a position before what opens the other side of it, in whatever order they come.
+    for order in sorted(asked, key=lambda order: abs(held.get(order.symbol, 0.0) + order.quantity)):
         before = held.get(order.symbol, 0.0)
         if _only_reduces(before, order.quantity):
-            kept.append(order)
+            kept.add(order.client_order_id)
             held[order.symbol] = before + order.quantity
-    return kept
+    return [order for order in asked if order.client_order_id in kept]
 
 
 def _only_reduces(held: float, quantity: float) -> bool:
@@ -446,13 +447,15 @@ def send_one(driver: Driver, tracked: TrackedOrder) -> None:
 
 
 def cancel_orders(driver: Driver, client_order_ids: Collection[str] = ()) -> tuple[str, ...]:
-    """Ask for the end of orders that may still fill, of all without names; a halt does not stop it."""
+    """Ask for the end of orders that may still fill, of all without names; a halt does not stop it.
+
+    Also of those that have ended by the ledger, and work at the venue all the same.
+    """
     with driver.alone():
-        record = driver.record()
         named = [
             tracked
-            for name, tracked in record.orders.items()
-            if tracked.is_live and (not client_order_ids or name in client_order_ids)
+            for tracked in [*_live(driver), *ended_but_at_work(driver)]
+            if not client_order_ids or tracked.order.client_order_id in client_order_ids
         ]
         for tracked in named:
             cancel_one(driver, tracked)
@@ -496,14 +499,27 @@ def _asked_this_session(
 
 def _end_what_may_not_go_on(driver: Driver, books: Iterable[BookNow]) -> str:
     """Ask for the end of orders under way that the controls of now would not send; what a venue that is down said."""
-    live = [tracked for tracked in driver.record().orders.values() if tracked.is_live]
     try:
-        ask(driver, ended_too=any(tracked.stopped or outlived(driver, tracked.order) for tracked in live))
+        ask(driver, ended_too=any(tracked.stopped or outlived(driver, tracked.order) for tracked in _live(driver)))
         if _end_stopped(driver, books):
             ask(driver, ended_too=True)
+        if any(driver.control_of(book.strategy.name, driver.record()) is Control.HALTED for book in books):
+            for tracked in ended_but_at_work(driver):
+                cancel_one(driver, tracked, "halted")
     except UNREACHED as error:
         return unreached_text(error)
     return ""
+
+
+def _live(driver: Driver) -> list[TrackedOrder]:
+    return [tracked for tracked in driver.record().orders.values() if tracked.is_live]
+
+
+def ended_but_at_work(driver: Driver) -> list[TrackedOrder]:
+    """Orders of the account that have ended by the ledger, and work at the venue by what it says now."""
+    known = driver.record().orders
+    names = [answer.client_order_id for answer in driver.venue.orders() if answer.status == "working"]
+    return [known[name] for name in names if name in known and known[name].sendings and not known[name].is_live]
 
 
 def _end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:

@@ -334,4 +334,6 @@ def _row_text(row: Mapping[str, Any]) -> str:
         return f"{what}: the books hold {row['books']:g}, the venue {row['venue']:g}"
     if kind == "cash":
         return f"cash: the books have {row['books']:,.2f} USD, the venue {row['venue']:,.2f} USD"
+    if kind == "venue":
+        return f"the venue cannot be read: {row['says']}"
     return f"{kind}{f' of {what}' if what else ''}: {row.get('says', '')}"
