@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 
@@ -19,41 +18,6 @@ from nn_assets.settings import ExecutionSettings
 
 _EXPOSURE_SLACK = 0.02
 """Relative room over the gross limit: prices move between the target and the gate."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sent:
-    """What left for a broker for a session already: by what was sent, not by what the book has counted of it since.
-
-    A parent order whose fills are never counted is sent again and again; these figures grow all the same.
-    """
-
-    orders: int = 0
-    value_usd: float = 0.0  # at their reference prices; NaN where one has none
-    uncounted: FloatArray | None = None  # signed quantity without a fill or an end that was counted, (symbols,)
-
-    @classmethod
-    def of(cls, batches: Sequence[Orders], counted: FloatArray) -> Self:
-        """What batches of a session come to; those that were denied never left.
-
-        Parameters
-        ----------
-        batches : sequence of Orders
-            As sent, each order once.
-        counted : ndarray, shape (symbols,)
-            Signed quantity that the book counted of them: their fills, and what ended without one.
-        """
-        sent = [batch.at(np.flatnonzero(batch.accepted)) for batch in batches]
-        quantity = np.zeros(len(counted))
-        for batch in sent:
-            np.add.at(quantity, batch.symbol, batch.quantity)
-        values = [np.abs(batch.quantity * batch.reference_price) for batch in sent]
-        return cls(
-            sum(map(len, sent)), math.fsum(value for batch in values for value in batch.tolist()), quantity - counted
-        )
-
-
-NOTHING_SENT = Sent()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +35,6 @@ class PreTradeGateState:
     unknown_shares: BoolArray | None = None  # positions of which the number of shares is not known; none left out
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
     stale: BoolArray | None = None  # symbols without a fresh bar for as long as the settings allow; none left out
-    sent: Sent = NOTHING_SENT  # for the same session, before these orders
     binary: bool = False  # contracts between 0 and 1: the collar is in dollars, and what counts is the stake
 
 
@@ -79,22 +42,20 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
     """Return the same orders, each accepted or denied with a reason code.
 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
-    nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only``, ``stale``, ``sent_value`` and
-    ``exposure`` (there is always a way out, which needs a reference price and a known number of shares alone), and
-    come first when the rate is short. Exposure counts every order not denied before as filled; where the net would lie
+    nearer to zero are exempt from ``price_collar``, ``value``, ``reducing_only``, ``stale`` and ``exposure`` (there is
+    always a way out, which needs a reference price and a known number of shares alone), and come first when the rate is
+    short. Exposure counts every order not denied before as filled; where the net would lie
     beyond its limit, as the decision counts it, the orders that open on the side in excess are denied, so
     that no leg is opened whose counterpart was denied. An order that opens a side is denied with the one
     that should have closed the other.
 
-    What was sent for the session before counts against ``maximum_orders_per_session``, and with what the orders open
-    against ``maximum_sent_multiple`` of the gross limit (``sent_value``), whatever the book has counted of it. A symbol
-    of which something sent is not counted gets no further order at all (``uncounted``): even one that seems to
-    reduce may open the other side.
+    What was sent for the session before is counted where it is sent: see
+    :func:`~nn_assets.operations.accounts.sending.send_orders`.
 
     An order is denied with the first code that holds, in this order: ``halted``, ``unexplained_factor`` (of a position
     whose shares are not known, since a factor that no stated split explains), ``quantity``, ``missing_reference``,
-    ``price_collar``, ``value``, ``duplicate``, ``uncounted``, ``reducing_only``, ``stale`` (no fresh bar for
-    ``portfolio.stale_symbol_sessions``), ``sent_value``, ``exposure``, ``rate``.
+    ``price_collar``, ``value``, ``duplicate``, ``reducing_only``, ``stale`` (no fresh bar for
+    ``portfolio.stale_symbol_sessions``), ``exposure``, ``rate``.
 
     Parameters
     ----------
@@ -123,18 +84,14 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
     # A position may grow larger than an order may be, and must still be closed.
     deny(~(value <= settings.maximum_order_usd) & ~(reducing & np.isfinite(value)), "value")
     deny(_duplicates(orders, state), "duplicate")
-    if state.sent.uncounted is not None:
-        deny(state.sent.uncounted[orders.symbol] != 0.0, "uncounted")
     if state.control >= Control.REDUCING:
         deny(~reducing, "reducing_only")
     if state.stale is not None:
         deny(state.stale[orders.symbol] & ~reducing, "stale")
-    if state.sent.orders and not _sent_fits(value, codes, reducing, state, settings):
-        deny(~reducing, "sent_value")
     codes = list(denied_with_their_close(orders, codes))
     if not _gross_fits(_quantity_after(orders, state, codes), state):
         deny(~reducing, "exposure")
-    for row in _beyond_rate(orders, codes, reducing, settings.maximum_orders_per_session - state.sent.orders):
+    for row in _beyond_rate(orders, codes, reducing, settings.maximum_orders_per_session):
         codes[row] = "rate"
     codes = list(denied_with_their_close(orders, codes))
     # Last, since every order denied before may leave the others without their counterpart.
@@ -193,26 +150,10 @@ def _quantity_after(orders: Orders, state: PreTradeGateState, codes: list[str | 
     return quantity
 
 
-def _sent_fits(
-    value: FloatArray,
-    codes: list[str | None],
-    reducing: BoolArray,
-    state: PreTradeGateState,
-    settings: ExecutionSettings,
-) -> bool:
-    """Whether what was sent, with all that is opened by orders not denied so far, keeps to its limit."""
-    opening = [float(value[row]) for row, code in enumerate(codes) if code is None and not reducing[row]]
-    allowed = settings.maximum_sent_multiple * state.gross_limit * state.equity_usd
-    return state.sent.value_usd + math.fsum(opening) <= allowed
-
-
 def _gross_fits(quantity: FloatArray, state: PreTradeGateState) -> bool:
     price = premium_usd(quantity, state.last_price) if state.binary else state.last_price
     values = np.where(quantity == 0.0, 0.0, quantity * price)
     allowed = state.gross_limit * state.equity_usd * (1.0 + _EXPOSURE_SLACK)
-    if state.sent.uncounted is not None and state.sent.uncounted.any():
-        uncounted = state.sent.uncounted
-        values = np.concatenate([values, np.where(uncounted == 0.0, 0.0, uncounted * state.last_price)])
     return keeps_to(np.abs(values), allowed)
 
 

@@ -8,13 +8,13 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from nn_assets.execution.orders import Orders, targets_to_orders
-from nn_assets.execution.pre_trade_gate import PreTradeGateState, Sent, pass_pre_trade_gate
+from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import ExecutionSettings
 from tests.benchmarks.telling import tell
 
 SYMBOLS, ONE_BY_ONE = 3000, 200
-SETTINGS = ExecutionSettings(maximum_orders_per_session=10**6, maximum_sent_multiple=100.0)
+SETTINGS = ExecutionSettings(maximum_orders_per_session=10**6)
 
 
 def session_of_orders() -> tuple[Orders, PreTradeGateState]:
@@ -32,7 +32,6 @@ def session_of_orders() -> tuple[Orders, PreTradeGateState]:
         equity_usd=1e9,
         gross_limit=1.0,
         sent_ids=frozenset(f"sent {number}" for number in range(2000)),
-        sent=Sent(2000, 1e7, np.zeros(SYMBOLS)),
     )
     return orders, state
 

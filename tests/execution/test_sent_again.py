@@ -1,141 +1,24 @@
-"""A parent order whose fills are never counted is sent again and again (Knight, 2012): the gate stops it.
+"""A broker that takes orders and says nothing of them halts the book, and nothing is sent again (Knight, 2012).
 
-The account at the venue takes whatever is sent and fills it. The book never hears of it, and so it asks for the same
-target each time, with orders of other ids. What the venue holds is the truth that a limit is measured by.
+How an account at a venue keeps to limits on what was sent: tests/operations/test_account_controls.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.execution.broker import Account, Stops
-from nn_assets.execution.orders import Orders, joined_orders, targets_to_orders
+from nn_assets.execution.orders import Orders, joined_orders
 from nn_assets.execution.paper import PaperBroker
-from nn_assets.execution.pre_trade_gate import PreTradeGateState, Sent, pass_pre_trade_gate
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.fills import FillArrays, no_fills
 from nn_assets.session.daily_round import Controls, SessionFacts, first_session_state, play_session
-from nn_assets.settings import ExecutionSettings
 from tests.session.worlds import SYMBOLS, world, world_strategy
-
-SETTINGS = ExecutionSettings(maximum_orders_per_session=1000, maximum_order_usd=60_000.0)
-EQUITY, TRIES, PRICE = 100_000.0, 60, 50.0
-STATE = PreTradeGateState(
-    control=Control.NORMAL,
-    last_price=np.array([PRICE, 20.0]),
-    current_quantity=np.zeros(2),
-    equity_usd=EQUITY,
-    gross_limit=1.0,
-)
-
-
-@dataclass
-class Desk:
-    """Sends the same parent order within a session, and what the gate is told of what left before."""
-
-    held: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    sent: list[Orders] = field(default_factory=list)
-    codes: list[str | None] = field(default_factory=list)
-
-    def try_again(self, number: int, target: np.ndarray, sent: Sent, settings: ExecutionSettings = SETTINGS) -> None:
-        orders = targets_to_orders(
-            ("A", "B"), target, self.held, STATE.last_price, np.zeros(2),
-            strategy=f"child {number}", session=pd.Timestamp("2017-06-01"),
-        )  # fmt: skip
-        state = replace(STATE, current_quantity=self.held, sent=sent)
-        passed = pass_pre_trade_gate(orders, state, settings)
-        self.codes += passed.reason_code
-        self.sent.append(passed)
-
-    @property
-    def at_the_venue(self) -> np.ndarray:
-        """Dollars that truly left."""
-        batches = [batch.at(np.flatnonzero(batch.accepted)) for batch in self.sent]
-        quantity = np.zeros(2)
-        for batch in batches:
-            np.add.at(quantity, batch.symbol, batch.quantity)
-        return quantity * STATE.last_price
-
-
-TARGET = np.array([600.0, 0.0])  # 30,000 USD
-
-
-def test_without_a_count_of_what_was_sent_nothing_stops_it() -> None:
-    """The fault itself: 18 times the equity leaves, and each order by itself is sound."""
-    desk = Desk()
-    for number in range(TRIES):
-        desk.try_again(number, TARGET, Sent())
-    assert set(desk.codes) == {None}
-    assert desk.at_the_venue[0] == TRIES * 30_000.0
-
-
-def test_the_second_order_of_a_symbol_whose_first_is_not_counted_is_denied() -> None:
-    desk = Desk()
-    for number in range(TRIES):
-        desk.try_again(number, TARGET, Sent.of(desk.sent, counted=np.zeros(2)))
-    assert desk.codes[0] is None
-    assert set(desk.codes[1:]) == {"uncounted"}
-    assert desk.at_the_venue[0] == 30_000.0
-
-
-def test_where_nobody_knows_what_is_counted_the_value_sent_stops_it_at_twice_the_gross_limit() -> None:
-    desk = Desk()
-    for number in range(TRIES):
-        so_far = Sent.of(desk.sent, counted=np.zeros(2))
-        desk.try_again(number, TARGET, replace(so_far, uncounted=None))
-    assert desk.codes.count(None) == 6
-    assert set(desk.codes) == {None, "sent_value"}
-    assert desk.at_the_venue[0] == 180_000.0 <= 2.0 * EQUITY
-
-
-def test_what_is_sent_in_small_pieces_is_stopped_by_their_number() -> None:
-    desk, settings = Desk(), SETTINGS.model_copy(update={"maximum_orders_per_session": 20})
-    for number in range(TRIES):
-        so_far = Sent.of(desk.sent, counted=np.zeros(2))
-        desk.try_again(number, np.array([1.0, 0.0]), replace(so_far, uncounted=None), settings)
-    assert desk.codes == [None] * 20 + ["rate"] * (TRIES - 20)
-    assert desk.at_the_venue[0] == 20 * PRICE
-
-
-def test_a_sale_that_is_never_counted_does_not_become_a_short() -> None:
-    """Each sale seems to reduce what the book holds, and orders that reduce are exempt from nearly all else."""
-    desk = Desk(held=np.array([600.0, 0.0]))
-    for number in range(TRIES):
-        desk.try_again(number, np.zeros(2), Sent.of(desk.sent, counted=np.zeros(2)))
-    assert set(desk.codes[1:]) == {"uncounted"}
-    assert desk.at_the_venue[0] == -30_000.0
-
-
-def test_what_was_counted_is_no_hindrance_and_other_symbols_go_on() -> None:
-    desk = Desk()
-    desk.try_again(0, TARGET, Sent())
-    desk.held = TARGET.copy()
-    counted = Sent.of(desk.sent, counted=TARGET)
-    assert (counted.orders, counted.value_usd, counted.uncounted.tolist()) == (1, 30_000.0, [0.0, 0.0])
-    desk.try_again(1, np.array([700.0, 100.0]), counted)
-    assert desk.codes == [None, None, None]
-    desk.held = np.zeros(2)
-    desk.try_again(2, np.array([600.0, 100.0]), Sent.of(desk.sent[:1], counted=np.zeros(2)))
-    assert desk.codes[3:] == ["uncounted", None]
-
-
-@pytest.mark.parametrize(
-    "sent", [Sent(1, np.nan), Sent(1, 0.0, np.array([0.0, np.nan]))], ids=["value unknown", "quantity unknown"]
-)
-def test_what_is_not_known_of_it_denies(sent: Sent) -> None:
-    desk = Desk()
-    desk.try_again(0, np.array([100.0, 100.0]), sent)
-    assert desk.codes[1] in {"sent_value", "uncounted"}
-    assert None not in desk.codes
-
-
-# --- across sessions: the round, at a broker that takes orders and says nothing of them ------------------------
 
 ROWS = range(150, 170)
 

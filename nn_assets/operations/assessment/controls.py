@@ -41,8 +41,6 @@ GATE_CODES = {
     "duplicate": "denied, since one like it was sent",
     "reducing_only": "denied, since it would open or enlarge",
     "stale": "denied, since the symbol has had no fresh bar for too long",
-    "uncounted": "denied, since something sent of the symbol is neither filled nor ended",
-    "sent_value": "denied, since more was sent for the session than may be",
     "exposure": "denied, since gross or net would exceed their limits",
     "rate": "denied, above the most orders of a session",
     "unexplained_factor": "denied, since how many shares are held is not known",
