@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nn_assets.execution.netting import AccountOrder, BookOrder, allotted, crossed, netted
+from nn_assets.execution.netting import AccountOrder, BookOrder, allotted, cents_by_weight, crossed, netted
 
 DAY = pd.Timestamp("2024-03-05")
 
@@ -115,3 +115,38 @@ def test_fractions_of_a_lot_are_given_whole() -> None:
     shares = allotted(order, [0.0, 0.0], 1.5, 0.005)
     assert sum(share.quantity for share in shares) == 1.5
     assert sum(share.commission_usd for share in shares) == pytest.approx(0.005)
+
+
+def test_what_an_order_leaves_of_the_other_side_is_given_whole_with_its_last_fill() -> None:
+    order = net_of(3, -2)  # a lot of 1: of the two, thirds cannot be given
+    shares = allotted(order, [0.0, 0.0], 1.0, 0.0, lot_size=5.0)
+    assert [share.quantity for share in shares] == [3.0, -2.0]
+
+
+def test_orders_that_cancel_out_but_for_rounding_are_none_and_a_small_rest_is_one() -> None:
+    (none,) = netted([book_order("a", 0.1 + 0.2), book_order("b", -0.3)], account="acc", session=DAY)
+    assert none.quantity == 0.0
+    (small,) = netted([book_order("a", 0.3001), book_order("b", -0.3)], account="acc", session=DAY)
+    assert small.quantity == pytest.approx(0.0001)
+
+
+def test_lots_go_to_the_largest_remainder() -> None:
+    shares = allotted(net_of(7, 5, 3), [0.0] * 3, 4.0, 0.0)
+    assert [share.quantity for share in shares] == [2.0, 1.0, 1.0]  # of 1.87, 1.33 and 0.80
+
+
+def test_three_tenths_are_three_lots_of_a_tenth() -> None:
+    (order,) = netted([book_order("a", 1.2), book_order("b", -0.6)], account="acc", session=DAY)
+    shares = allotted(order, [0.0, 0.0], 0.3, 0.0, lot_size=0.1)
+    assert [share.quantity for share in shares] == pytest.approx([0.6, -0.3])
+
+
+@pytest.mark.parametrize("usd", [0.07, 0.29, 0.57, 0.58, 1.13, 2.01, 4.35, 1.15])
+def test_a_commission_of_whole_cents_is_split_in_whole_cents_whatever_its_binary_is(usd: float) -> None:
+    parts = [round(100 * share) for share in cents_by_weight(usd, [1.0, 1.0, 1.0])]
+    assert max(parts) - min(parts) <= 1
+    shares = cents_by_weight(usd, [1.0, 2.0, 4.0])
+    assert [abs(100 * share - round(100 * share)) < 1e-9 for share in shares] == [True] * 3
+    assert sum(round(100 * share) for share in shares) == round(100 * usd)
+    exact = [Fraction(weight, 7) * round(100 * usd) for weight in (1, 2, 4)]
+    assert all(abs(round(100 * share) - due) < 1 for share, due in zip(shares, exact, strict=True))

@@ -1,0 +1,138 @@
+"""The account at its edges: what is taken once, ended at its minute, judged by the strictest moment and widest collar."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.execution.venue import OrderHours
+from nn_assets.operations.accounts.books import AccountBooks
+from nn_assets.operations.accounts.reconciling import accept, reconcile
+from nn_assets.operations.accounts.sending import send_orders
+from tests.operations.account_books import ACCOUNT, NIGHT, NOON, OPEN, TRADED, Desk, a_strategy
+
+CLOSE = pd.Timestamp("2024-03-05 21:00", tz="UTC")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk.of(tmp_path, "one", "two")
+
+
+def held(desk: Desk, symbol: str) -> dict[str, float]:
+    record = desk.driver().record()
+    moved = {book.strategy.name: book.moved(record, {}) for book in desk.driver().books()}
+    return {name: float(book.quantity[book.symbols.index(symbol)]) for name, book in moved.items()}
+
+
+def working(desk: Desk, kind: str) -> list[float]:
+    there = desk.venue.taken.items()
+    return [order.quantity for name, order in there if order.kind == kind and desk.venue.status[name] == "working"]
+
+
+def test_an_acceptance_that_a_round_took_moves_the_book_no_second_time(desk: Desk) -> None:
+    desk.decided("one", {}, held={"BBB": 10.0})
+    desk.decided("two", {})
+    desk.venue.held = {"BBB": 25.0}
+    desk.moment = NIGHT
+    reconcile(desk.driver())
+    accept(desk.driver(), "me", "bought by hand")
+    assert held(desk, "BBB") == {"one": 25.0, "two": 0.0}
+    for name, quantity in (("one", {"BBB": 25.0}), ("two", {})):
+        desk.decided(name, {}, held=quantity, session=TRADED)
+    assert held(desk, "BBB") == {"one": 25.0, "two": 0.0}
+
+
+def test_no_stop_rests_beside_an_order_that_closes_the_same_and_works_after_the_open(desk: Desk) -> None:
+    desk.decided("one", {"AAA": -100.0}, held={"AAA": 100.0}, stops={"AAA": 45.0})
+    desk.decided("two", {})
+    desk.venue.held = {"AAA": 100.0}
+    send_orders(desk.driver())
+    desk.moment = NOON
+    send_orders(desk.driver())
+    assert (working(desk, "at_open"), working(desk, "stop")) == ([-100.0], [])
+
+
+def test_an_order_is_ended_half_an_hour_after_the_close_and_no_sooner(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    send_orders(desk.driver())
+    for minutes, there in ((-60, [100.0]), (29, [100.0]), (31, [])):
+        desk.moment = CLOSE + pd.Timedelta(minutes=minutes)
+        reconcile(desk.driver(), settles=False)
+        assert working(desk, "at_open") == there
+
+
+def test_a_lost_order_goes_again_at_the_settle_time_and_not_later(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    desk.venue.answers = ["lost"]
+    send_orders(desk.driver())  # it waits for just the settle time
+    assert len(desk.venue.sends) == 2
+    assert working(desk, "at_open") == [100.0]
+
+
+def test_an_order_that_the_venue_takes_no_more_is_late_before_the_open_too(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    ends = OPEN - pd.Timedelta(minutes=10)
+    hours = OrderHours(OPEN - pd.Timedelta(hours=18), ends)
+    desk.venue.takes = lambda kind, session: hours  # type: ignore[attr-defined]
+    desk.moment = ends
+    send_orders(desk.driver())
+    assert desk.venue.sends == []
+    assert list(desk.rows("order_events")["reason"]) == ["late"]
+
+
+def test_an_order_in_doubt_of_a_book_that_is_gone_ends_once_the_venue_does_not_know_it(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    desk.venue.answers = ["lost", "lost"]
+    send_orders(replace(desk.driver(), sleep=lambda _: None))
+    desk.account = AccountBooks(ACCOUNT, desk.account.strategies[1:])
+    desk.moment += pd.Timedelta(minutes=5)
+    desk.venue.answers = []
+    send_orders(desk.driver())
+    assert len(desk.venue.sends) == 1
+    assert set(desk.statuses().values()) == {"ended"}
+
+
+@pytest.mark.parametrize("change", [{"quantity": 31.0}, {"price": 50.5}, {"symbol": "BBB"}])
+def test_what_differs_from_a_fill_on_record_under_its_id_is_another_fill(desk: Desk, change: dict[str, float]) -> None:
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    send_orders(desk.driver())
+    desk.moment = NOON
+    (name,) = desk.venue.taken
+    desk.venue.fill(name, 30.0, 50.0)
+    assert reconcile(desk.driver()).state == "agreed"
+    desk.venue.made[0] = replace(desk.venue.made[0], **change)
+    assert "another fill of an id that is on record" in reconcile(desk.driver()).sentence
+    assert held(desk, "AAA")["one"] == 30.0
+
+
+def test_a_price_within_the_widest_collar_of_the_books_needs_no_bar(desk: Desk) -> None:
+    wide = a_strategy("two", price_collar_fraction=0.5)
+    desk.account = AccountBooks(ACCOUNT, (desk.account.strategies[0], wide))
+    desk.decided("one", {"AAA": 100.0})
+    desk.decided("two", {})
+    send_orders(desk.driver())
+    desk.moment = NOON
+    (name,) = desk.venue.taken
+    desk.venue.fill(name, 100.0, 70.0)
+    assert reconcile(desk.driver()).state == "agreed"
+
+
+@pytest.mark.parametrize(("paid", "state"), [(0.0, "agreed"), (12.0, "agreed"), (12.02, "differs"), (-0.02, "differs")])
+def test_interest_of_the_session_that_agreed_last_may_come_yet(desk: Desk, paid: float, state: str) -> None:
+    for name in ("one", "two"):
+        desk.decided(name, {})
+    desk.moment = NIGHT
+    assert reconcile(desk.driver()).state == "agreed"
+    desk.decided("one", {}, cash=1_000_012.0, interest=12.0, session=TRADED)
+    desk.decided("two", {}, session=TRADED)
+    desk.venue.cash_usd += paid
+    assert reconcile(desk.driver(), settles=False).state == state
