@@ -9,7 +9,7 @@ import pandas as pd
 from nn_assets.execution.venues import account_of
 from nn_assets.operations.asof.cash_apart import CashApart
 from nn_assets.operations.asof.controls import fill_moment
-from nn_assets.operations.asof.sendings import Unsent, unsent_after
+from nn_assets.operations.asof.sendings import STOP_SENDINGS, Unsent, unsent_after
 from nn_assets.operations.asof.unsent import not_on_their_way
 from nn_assets.oversight.headline import Fault, TradingWord
 from nn_assets.settings import Strategy
@@ -62,8 +62,11 @@ def fault_of_refusals(unsent: Unsent) -> Fault | None:
     named = "; ".join(f"{', '.join(symbols)}: {reason}" for reason, symbols in unsent.refused)
     count = sum(len(symbols) for _, symbols in unsent.refused)
     why = f"the venue refused {_orders(count)} for {unsent.session.date()} ({named})"
-    nothing = not unsent.taken and not unsent.waiting
+    nothing = unsent.orders and not unsent.taken and not unsent.waiting
     remedy = "correct what the reason names; a refused order is not sent again, the next round decides anew"
+    if unsent.unprotected:
+        why += f", so that no stop protects {', '.join(unsent.unprotected)} there"
+        remedy += f"; a stop is sent again at most {STOP_SENDINGS} times a session: put one there by hand, or close it"
     return Fault(why, remedy, TradingWord.DOES_NOT_TRADE if nothing else TradingWord.TRADES)
 
 

@@ -1,4 +1,4 @@
-"""The account at its edges: what is taken once, ended at its minute, judged by the strictest moment and widest collar."""
+"""The account at its edges: taken once, ended at its minute, by the strictest moment and the widest collar."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from nn_assets.execution.venue import OrderHours
+from nn_assets.operations.account_faults import fault_of_refusals
 from nn_assets.operations.accounts.books import AccountBooks
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import send_orders
-from tests.operations.account_books import ACCOUNT, NIGHT, NOON, OPEN, TRADED, Desk, a_strategy
+from nn_assets.operations.asof.sendings import unsent_after
+from nn_assets.oversight.headline import TradingWord
+from tests.operations.account_books import ACCOUNT, DECIDED, NIGHT, NOON, OPEN, TRADED, Desk, a_strategy
 
 CLOSE = pd.Timestamp("2024-03-05 21:00", tz="UTC")
 
@@ -85,6 +88,39 @@ def test_an_order_that_the_venue_takes_no_more_is_late_before_the_open_too(desk:
     send_orders(desk.driver())
     assert desk.venue.sends == []
     assert list(desk.rows("order_events")["reason"]) == ["late"]
+
+
+def test_a_stop_that_the_venue_refuses_is_sent_three_times_a_session_and_named_as_no_protection(desk: Desk) -> None:
+    desk.decided("one", {}, held={"AAA": 100.0}, stops={"AAA": 45.0})
+    desk.decided("two", {})
+    desk.venue.held = {"AAA": 100.0}
+    desk.venue.answers = ["refused"] * 20
+    for minutes in range(8):
+        desk.moment = NOON + pd.Timedelta(minutes=5 * minutes)
+        send_orders(desk.driver())
+    assert len(desk.venue.sends) == 3
+    (strategy, _) = desk.account.strategies
+    unsent = unsent_after(desk.stores.ledger, strategy, DECIDED)
+    fault = fault_of_refusals(unsent)
+    assert fault.word is TradingWord.TRADES  # no order of its own is missing
+    assert "(the stop of AAA: no margin), so that no stop protects AAA there" in fault.why
+    desk.moment = NIGHT  # for the next session it is tried again, and taken
+    desk.venue.answers = []
+    send_orders(desk.driver())
+    assert working(desk, "stop") == [-100.0]
+    unsent = unsent_after(desk.stores.ledger, strategy, DECIDED)
+    assert fault_of_refusals(unsent) is None
+
+
+def test_positions_filled_on_paper_are_named_as_that_at_the_first_meeting_with_a_venue(desk: Desk) -> None:
+    desk.decided("one", {}, held={"AAA": 100.0}, account_until=None)
+    desk.decided("two", {})
+    says = reconcile(desk.driver()).sentence
+    assert "differs from its books: one brings 1 position filled on paper, which the venue was never sent: " in says
+    assert "AAA: the books hold 100, the venue 0" in says
+    accept(desk.driver(), "me", "as the sentence says")
+    assert held(desk, "AAA") == {"one": 0.0, "two": 0.0}
+    assert reconcile(desk.driver()).state == "agreed"
 
 
 def test_an_order_in_doubt_of_a_book_that_is_gone_ends_once_the_venue_does_not_know_it(desk: Desk) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.errors import ControlError
 from nn_assets.execution.netting import apportioned, cents_by_weight
 from nn_assets.execution.venue import VenueUnsureError
-from nn_assets.operations.accounts.books import last_opened, last_over
+from nn_assets.operations.accounts.books import BookNow, last_opened, last_over
 from nn_assets.operations.accounts.cash import cash_bounds
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
@@ -23,6 +23,7 @@ from nn_assets.operations.asof.accounts import (
     ACCEPTED,
     AGREED,
     DIFFERS,
+    PAPER,
     RECONCILIATIONS,
     AccountRecord,
     difference_text,
@@ -155,6 +156,7 @@ def _compare(driver: Driver) -> _Compared:
     least, most = cash_bounds(record, books, driver.now().tz_localize(None).normalize())
     if not least <= venue_cash - cash <= most:
         differences.append({"kind": CASH, "books": round(cash, 2), "venue": round(venue_cash, 2)})
+    differences += _held_from_paper(books, moved, {row["symbol"] for row in differences if row["kind"] == "position"})
     differences += _open_orders_apart(driver, record)
     differences += [{"kind": "book", "says": why} for _, why in sorted(driver.apart().items())]
     differences += [
@@ -167,6 +169,24 @@ def _compare(driver: Driver) -> _Compared:
         for row in record.held_back
     ]
     return _Compared(differences, venue_cash - cash, moved, (least, most))
+
+
+def _held_from_paper(
+    books: Iterable[BookNow], moved: Mapping[str, Book], apart: Container[str]
+) -> list[dict[str, Any]]:
+    """Books that hold what differs since they filled it on paper: none of their decisions took the account yet."""
+    rows = []
+    for book in books:
+        name = book.strategy.name
+        held = sum(
+            quantity != 0.0 and symbol in apart
+            for symbol, quantity in zip(moved[name].symbols, moved[name].quantity.tolist(), strict=True)
+        )
+        if held and book.session is not None and book.taken_on is None:
+            plural = "s" * (held > 1)
+            says = f"{name} brings {held} position{plural} filled on paper, which the venue was never sent"
+            rows.append({"kind": PAPER, "says": f"{says}: accept the venue's, or close {name} on paper first"})
+    return rows
 
 
 def _holdings_of_venue(driver: Driver) -> tuple[dict[str, float], float]:

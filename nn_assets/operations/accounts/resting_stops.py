@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from nn_assets.operations.accounts.books import BookNow
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.under_way import is_over
 from nn_assets.operations.asof.accounts import DIFFERS, AccountRecord, TrackedOrder
+from nn_assets.operations.asof.sendings import STOP_SENDINGS
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import Strategy
 
@@ -86,6 +88,8 @@ def stops_apart(
 ) -> tuple[list[AccountOrder], list[TrackedOrder]]:
     """Stops that are to rest and do not, and those that work and are not to.
 
+    One that the venue refused :data:`.STOP_SENDINGS` times for a session is not sent again for it.
+
     Parameters
     ----------
     kept : container of str
@@ -102,10 +106,15 @@ def stops_apart(
     resting = {_rests(tracked.order, tracked.received): tracked for tracked in live}
     lacking = []
     for session, orders in desired.items():
+        refusals = Counter(
+            _rests(tracked.order, ())
+            for tracked in record.orders.values()
+            if tracked.order.kind == "stop" and tracked.order.session == session and tracked.status == "refused"
+        )
         lacking += [
             _named_anew(order, record, account)
             for order in netted(orders, account=account, session=session)
-            if resting.pop(_rests(order, ()), None) is None
+            if resting.pop(_rests(order, ()), None) is None and refusals[_rests(order, ())] < STOP_SENDINGS
         ]
     return lacking, list(resting.values())
 

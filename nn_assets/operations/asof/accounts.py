@@ -29,6 +29,8 @@ ACCOUNT_UNTIL = "account_until"
 
 ORDERS, EVENTS, FILLS, RECONCILIATIONS = "account_orders", "order_events", "account_fills", "reconciliations"
 AGREED, DIFFERS, ACCEPTED = "agreed", "differs", "accepted"
+PAPER = "paper"
+"""Of a difference: a book that holds what it filled on paper before it had the account."""
 ALLOTTED, HELD_BACK = "allotted", "held_back"
 OUTLIVED = "session_over"
 """Why the end of an order is asked for that the venue says works after its session."""
@@ -323,7 +325,7 @@ def adjustment_for(ledger: Ledger, strategy: Strategy, session: pd.Timestamp, un
 
 def difference_text(differences: Iterable[Mapping[str, Any]]) -> str:
     """What differs, in one line: each row with what the books have and what the venue has."""
-    rows = list(differences)
+    rows = sorted(differences, key=lambda row: row["kind"] != PAPER)  # what explains others comes first
     named = [_row_text(row) for row in rows[:_MOST_TOLD]]
     return "; ".join([*named, *([f"and {len(rows) - _MOST_TOLD} more"] if len(rows) > _MOST_TOLD else [])])
 
@@ -334,6 +336,8 @@ def _row_text(row: Mapping[str, Any]) -> str:
         return f"{what}: the books hold {row['books']:g}, the venue {row['venue']:g}"
     if kind == "cash":
         return f"cash: the books have {row['books']:,.2f} USD, the venue {row['venue']:,.2f} USD"
+    if kind == PAPER:
+        return str(row["says"])
     if kind == "venue":
         return f"the venue cannot be read: {row['says']}"
     return f"{kind}{f' of {what}' if what else ''}: {row.get('says', '')}"

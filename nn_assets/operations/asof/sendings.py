@@ -14,6 +14,10 @@ from nn_assets.operations.asof.accounts import EVENTS, ORDERS, AccountRecord
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
+STOP_SENDINGS = 3
+"""How often the same stop is sent for a session where the venue refuses it: some refusals pass, as while what closes
+the same position works there."""
+
 
 @dataclass(frozen=True)
 class Unsent:
@@ -28,7 +32,10 @@ class Unsent:
     begins : Timestamp or None
         From when on it takes the first of these, UTC.
     refused : tuple of (str, tuple of str)
-        What the venue said of those that it refused, stops too, and which: most first.
+        What the venue said of those that it refused, stops too, and which: most first. A stop in whose place another
+        one rests is left out.
+    unprotected : tuple of str
+        Symbols whose stops it refused.
     late : tuple of str
         Symbols of those that came too late to be sent.
     taken : int
@@ -40,6 +47,7 @@ class Unsent:
     waiting: int
     begins: pd.Timestamp | None
     refused: tuple[tuple[str, tuple[str, ...]], ...]
+    unprotected: tuple[str, ...]
     late: tuple[str, ...]
     taken: int
 
@@ -71,10 +79,15 @@ def unsent_after(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> U
         for event in tracked.events
         if event.event == "not_yet"
     ]
-    refused: dict[str, list[str]] = {}
+    rests = {tracked.order.symbol for tracked in mine if tracked.order.kind == "stop" and tracked.is_live}
+    refused: dict[str, set[str]] = {}
+    unprotected = set[str]()
     for tracked in mine:
-        if tracked.status == "refused":
-            refused.setdefault(tracked.events[-1].reason or "", []).append(_named(tracked.order))
+        is_stop = tracked.order.kind == "stop"
+        if tracked.status != "refused" or (is_stop and tracked.order.symbol in rests):
+            continue
+        refused.setdefault(tracked.events[-1].reason or "", set()).add(_named(tracked.order))
+        unprotected |= {tracked.order.symbol} if is_stop else set()
     by_count = sorted(refused.items(), key=lambda item: (-len(item[1]), item[0]))
     late = [t for t in to_fill if t.status == "withdrawn" and t.events[-1].reason == "late"]
     ends = Counter(tracked.status for tracked in to_fill)
@@ -84,6 +97,7 @@ def unsent_after(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> U
         waiting=len(begins),
         begins=min(begins, default=None),
         refused=tuple((reason, tuple(sorted(symbols))) for reason, symbols in by_count),
+        unprotected=tuple(sorted(unprotected)),
         late=tuple(sorted(tracked.order.symbol for tracked in late)),
         taken=ends["working"] + ends["ended"] + ends["doubtful"],
     )
