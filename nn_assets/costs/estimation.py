@@ -11,6 +11,7 @@ market's own moves are the noise; spread and permanent impact stay prior, marked
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Self
 
@@ -153,9 +154,23 @@ def estimate_costs(
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
         limit = f"{settings.maximum_unapproved_change:.0%}"
         note = f"{listed}: above {limit} of the model in force, waits for approval: nn-assets costs approve"
+        note += "".join(f"; {text}" for text in _beyond_bounds(estimates, settings))
         return CostEstimate("awaiting_approval", holds, proposed, estimates, len(used), None, note, moved)
     note = ", ".join(f"{name} {change:+.1%}" for name, change in moved.items())
     return CostEstimate("in_force", proposed, proposed, estimates, len(used), None, note, moved)
+
+
+def _beyond_bounds(estimates: Mapping[str, Estimate], settings: CostSettings) -> Iterator[str]:
+    """What the fills say of coefficients that a proposal may follow no further than its bounds."""
+    factor = settings.calibration_bound_factor
+    for name, estimate in estimates.items():
+        prior, interval = estimate.prior, estimate.interval
+        if estimate.raw is None or interval is None or not prior:
+            continue
+        if interval[0] > prior * factor or interval[1] < prior / factor:
+            says = f"the fills say {name} {estimate.raw:.3g} ({interval[0]:.3g} to {interval[1]:.3g})"
+            bound = f"no proposal goes beyond {factor:g} times the settings' {prior:.3g}"
+            yield f"{says}, and {bound}: if they are right, correct costs in the strategy's file"
 
 
 def relative_changes(proposed: CostModel, in_force: CostModel, daily_volatility: float) -> dict[str, float]:
@@ -308,8 +323,10 @@ def _not_identified(prior: float, count: int, why: str = "") -> Estimate:
 
 def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.random.Generator) -> Estimate:
     count = len(part.observed)
-    if count < _MINIMUM_FILLS or len(np.unique(part.days)) < _MINIMUM_SESSIONS:
-        return _not_identified(prior, count)
+    sessions = len(np.unique(part.days))
+    if count < _MINIMUM_FILLS or sessions < _MINIMUM_SESSIONS:
+        needed = f"{_MINIMUM_FILLS} of {_MINIMUM_SESSIONS} are needed"
+        return _not_identified(prior, count, f": {count} fills of {sessions} sessions, {needed}" if count else "")
     if not _is_identifiable(part.terms):
         return _not_identified(prior, count, ": every fill of one size and volatility")
     raw, weights = _robust_slope(part.observed, part.terms)
@@ -330,7 +347,8 @@ def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.r
     span = prior * (factor - 1.0 / factor) if part.span is None else part.span
     outside = prior > 0.0 and (low > prior * factor or high < prior / factor)
     if span > 0.0 and high - low > span and not outside:
-        return _not_identified(prior, count, f": the fills leave it anywhere from {max(low, 0.0):.3g} to {high:.3g}")
+        least = max(low, 0.0) if high > 0.0 else low
+        return _not_identified(prior, count, f": the fills leave it anywhere from {least:.3g} to {high:.3g}")
     interval = (max(0.0, low), max(0.0, high))
     raw = max(raw, 0.0)
     shrunk = prior + count / (count + settings.calibration_prior_fills) * (raw - prior)

@@ -342,7 +342,8 @@ def _watched(
 ) -> tuple[Severity, SessionState]:
     """The severity of drift and slippage on this session, and the state that results."""
     session, oversight = facts.market.session, strategy.oversight
-    recent = (*session_state.fill_costs, fill_costs_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
+    spent = fill_costs_of(fills, facts.market, costs, execution=strategy.label.execution)
+    recent = (*session_state.fill_costs, spent)[-SLIPPAGE_SESSIONS:]
     assessment, refresh = Severity(0, (), examined=False), session_state.refresh
     if facts.drift is not None:
         slippage = slippage_of(

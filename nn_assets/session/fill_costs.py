@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,19 +24,31 @@ class FillCosts:
     realised: FloatArray
     modelled: FloatArray
     volatility: FloatArray | None = None  # daily, that the fills were priced by
+    by_bar: int = 0  # how many were held against the bar's own price, for want of a mid
 
 
-def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostModel) -> FillCosts:
+def fill_costs_of(
+    fills: Sequence[FillArrays], market: SessionMarket, costs: CostModel, *, execution: str | None = None
+) -> FillCosts:
     """Realised and modelled cost of each fill of a session, by what was known when it was ordered.
 
     Like is held against like: a part (half-spread, commission, impact) that a broker did not state is
     left out of both sides. A half-spread not stated is the signed distance of the price from the mid,
-    where there is one. A fill of which no part is known is NaN, and left out of any test.
+    where there is one. Where a venue states neither, the distance from the bar's own price is held against
+    half-spread and impact together: an auction's own fills lie at it, others as far off as the market moved
+    meanwhile, which the test counts as noise. Stops fill after the market moved: theirs is not judged.
+    A fill of which no part is known is NaN, and left out of any test.
+
+    Parameters
+    ----------
+    execution : {"next_open", "next_close"}, optional
+        At which price of their bar orders are filled; without it no fill is held against its bar.
     """
     realised: list[FloatArray] = []
     modelled: list[FloatArray] = []
     volatilities: list[FloatArray] = []
     names: list[str] = []
+    by_bar = 0
     for batch in fills:
         value = np.abs(batch.quantity * batch.price)
         # Where all bars are there, both are those that orders of any kind were priced by.
@@ -46,10 +58,19 @@ def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: Cos
         half_spread = np.where(
             np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
         )
-        spent = np.stack([half_spread, batch.stated_commission_usd, batch.impact_usd])
+        impact, of_spread = batch.impact_usd, parts.half_spread
+        unquoted = ~np.isfinite(half_spread) & ~np.isfinite(impact) & ~batch.is_stop
+        if execution is not None and batch.source != "paper":
+            prices = market.open if execution == "next_open" else market.close
+            from_bar = batch.quantity * (batch.price - prices[batch.symbol])
+            unquoted &= np.isfinite(from_bar) & np.isfinite(parts.impact)
+            half_spread = np.where(unquoted, from_bar, half_spread)
+            of_spread = np.where(unquoted, parts.half_spread + parts.impact, parts.half_spread)
+            by_bar += int(unquoted.sum())
+        spent = np.stack([half_spread, batch.stated_commission_usd, impact])
         reported = np.isfinite(spent)
         nothing = ~reported.any(axis=0)
-        expected = np.stack([parts.half_spread, parts.commission, parts.impact])
+        expected = np.stack([of_spread, parts.commission, parts.impact])
         realised.append(np.where(nothing, np.nan, np.where(reported, spent, 0.0).sum(axis=0) / value))
         modelled.append(np.where(nothing, np.nan, np.where(reported, expected, 0.0).sum(axis=0)))
         volatilities.append(volatility[batch.symbol])
@@ -62,6 +83,7 @@ def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: Cos
         np.concatenate([none, *realised])[order],
         np.concatenate([none, *modelled])[order],
         np.concatenate([none, *volatilities])[order],
+        by_bar,
     )
 
 
@@ -81,11 +103,20 @@ def slippage_of(recent: Sequence[FillCosts], tolerance: float, *, by_volatility:
     realised = np.concatenate([none, *(record.realised for record in window)])
     modelled = np.concatenate([none, *(record.modelled for record in window)])
     sessions = np.concatenate([np.zeros(0, dtype="datetime64[D]"), *days])
+    by_bar = sum(record.by_bar for record in window)
     if not by_volatility:
-        return slippage_breach(realised, modelled, tolerance, sessions=sessions)
+        return _naming(slippage_breach(realised, modelled, tolerance, sessions=sessions), by_bar)
     unknown = [np.full(len(record.realised), np.nan) for record in window]
     volatility = [
         nothing if record.volatility is None else record.volatility
         for nothing, record in zip(unknown, window, strict=True)
     ]
-    return slippage_by_volatility(realised, modelled, np.concatenate([none, *volatility]), tolerance, sessions=sessions)
+    of_fills = np.concatenate([none, *volatility])
+    return _naming(slippage_by_volatility(realised, modelled, of_fills, tolerance, sessions=sessions), by_bar)
+
+
+def _naming(test: SlippageTest, by_bar: int) -> SlippageTest:
+    """Say of how many fills no mid is known."""
+    if not by_bar:
+        return test
+    return replace(test, message=f"{test.message}; {by_bar} of the fills against their bars, for want of a mid")

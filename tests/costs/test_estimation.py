@@ -106,6 +106,20 @@ def test_no_estimate_leaves_its_bounds() -> None:
     assert result.proposed.half_spread.value == pytest.approx(3.0 * 4.5e-4)
 
 
+def test_a_half_spread_far_beyond_its_bound_waits_and_says_what_the_fills_say() -> None:
+    result = estimate_costs(fills(count=600, half_spread=30e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.status == "awaiting_approval"
+    assert result.proposed.half_spread.value == pytest.approx(3 * 4.5e-4)
+    assert "half_spread +200%: above 30% of the model in force" in result.reason
+    said = result.estimates["half_spread"].raw
+    assert said == pytest.approx(30e-4, rel=0.03)
+    assert f"the fills say half_spread {said:.3g} (0.00" in result.reason
+    assert "no proposal goes beyond 3 times the settings' 0.00045: if they are right, correct costs" in result.reason
+    within = estimate_costs(fills(count=600, half_spread=10e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert within.status == "awaiting_approval"
+    assert "the fills say" not in within.reason
+
+
 def test_without_quotes_spread_and_permanent_impact_stay_prior_and_are_marked() -> None:
     result = estimate_costs(fills(quoted=False, a=0.17), PRIOR, SETTINGS, dated="2017-06-30")
     for name in ("half_spread", "permanent_impact"):
@@ -195,7 +209,9 @@ def test_an_interval_narrows_with_the_number_of_fills() -> None:
 
 def test_fills_of_fewer_than_ten_sessions_identify_nothing() -> None:
     result = estimate_costs(fills(180), PRIOR, SETTINGS, dated="2017-06-30")
-    assert {one.note for one in result.estimates.values()} == {"not identified"}
+    notes = {name: one.note for name, one in result.estimates.items()}
+    assert notes.pop("permanent_impact") == "not identified"
+    assert set(notes.values()) == {"not identified: 180 fills of 9 sessions, 30 of 10 are needed"}
     assert result.proposed == PRIOR
 
 

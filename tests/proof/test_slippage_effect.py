@@ -4,7 +4,7 @@ Fills are a replay's, on simulated markets of twelve names, two traded years eac
 they were made. Measured on eight seeds: costs tripled ring after 10 to 14 sessions (median 14); costs that did not
 change ring on none of 4,032 sessions, by volatility or not; a half-spread in proportion to volatility, the model's at
 the median of the calm year, rings within 47 sessions of doubled volatility (median 26), and by thirds within 22
-(median 1).
+(median 1, for in most markets a third of the fills was one in the calm year already).
 """
 
 from __future__ import annotations

@@ -82,6 +82,60 @@ def test_nothing_stated_is_no_observation() -> None:
     assert np.isnan(spent.modelled).all()
 
 
+@pytest.mark.parametrize(("execution", "price"), [("next_open", 50.0), ("next_close", 49.9)])
+def test_without_a_mid_a_venues_fill_is_held_against_its_bar_by_spread_and_impact(execution: str, price: float) -> None:
+    shown = dataclasses.replace(market(), open=np.full(2, 50.0), close=np.full(2, 49.9))
+    batch = dataclasses.replace(fills(mid_price=NOTHING), source="venue")
+    spent = fill_costs_of([batch], shown, COSTS, execution=execution)
+    paid = 50.0 * (1.0 + np.array([3.0, -3.0]) * BPS)
+    assert spent.realised == pytest.approx(np.array([1.0, -1.0]) * (paid - price) / paid)
+    share = 200.0 * paid / shown.previous_adv_usd
+    sigma = shown.previous_volatility
+    assert spent.modelled == pytest.approx(
+        2.0 * BPS + sigma * (COSTS.temporary_impact.value * share**0.5 + COSTS.permanent_impact.value * share)
+    )
+    assert "; 2 of the fills against their bars, for want of a mid" in slippage_of([spent], 0.25).message
+    for other in (
+        dataclasses.replace(batch, source="paper"),
+        dataclasses.replace(batch, is_stop=np.ones(2, dtype=np.bool_)),
+    ):
+        assert np.isnan(fill_costs_of([other], shown, COSTS, execution=execution).realised).all()
+    quoted = dataclasses.replace(batch, mid_price=np.full(2, 50.0))
+    assert fill_costs_of([quoted], shown, COSTS, execution=execution).modelled == pytest.approx([2.0 * BPS] * 2)
+
+
+def _told(half_spread: float, sessions: int, paths: int, seed: int) -> list[int]:
+    """By path, the session on which unquoted fills first ring; the market moves 10 bps until they are made."""
+    draw, shown = np.random.default_rng(seed), market()
+    shown = dataclasses.replace(shown, open=np.full(2, 50.0), previous_adv_usd=np.full(2, 1e12))
+    rings = []
+    for _ in range(paths):
+        record: list[FillCosts] = []
+        for day in range(sessions):
+            moved = draw.normal(0.0, 10.0 * BPS, 2)
+            batch = dataclasses.replace(
+                fills(mid_price=NOTHING),
+                source="venue",
+                price=50.0 * (1.0 + moved + np.array([1.0, -1.0]) * half_spread),
+            )
+            spent = fill_costs_of([batch], shown, COSTS, execution="next_open")
+            record.append(dataclasses.replace(spent, session=np.datetime64("2018-01-01") + day))
+            if slippage_of(record, 0.25).breach:
+                rings.append(day + 1)
+                break
+    return rings
+
+
+@pytest.mark.full
+def test_a_venue_without_mids_rings_at_five_times_the_model_and_seldom_at_what_it_says() -> (
+    None
+):
+    dear, sound = _told(10.0 * BPS, 60, 60, 1), _told(2.0 * BPS, 60, 60, 2)
+    assert len(dear) == 60
+    assert np.median(dear) <= 25
+    assert len(sound) <= 8  # in three months
+
+
 def test_costs_at_twice_the_model_are_a_breach_and_the_models_own_are_none() -> None:
     days = np.arange("2018-01-01", "2018-01-31", dtype="datetime64[D]")
     draw = np.random.default_rng(8)

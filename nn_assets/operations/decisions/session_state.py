@@ -136,7 +136,8 @@ def _fill_costs(
     fills = history.stores.ledger.read("fills", name, recent[0], until)
     fills = fills[fills["source"] != "imported"]
     used = recorded_cost_model_ids(history.stores.ledger.read("decisions", name, recent[0], until))
-    paper = {day: _batches(fills[fills["session"] == day], symbols) for day in recent}
+    orders = _order_names(history, list(recent))
+    paper = {day: _batches(fills[fills["session"] == day], symbols, orders) for day in recent}
     return recorded_fill_costs(history, paper, market, used, recorded_by)
 
 
@@ -170,25 +171,40 @@ def recorded_fill_costs(
     real = history.stores.ledger.read(
         "fills", history.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
     )
-    imported = {day: _batches(rows, symbols) for day, rows in real.groupby("session")}
+    orders = _order_names(history, days)
+    imported = {day: _batches(rows, symbols, orders) for day, rows in real.groupby("session")}
     models = {
         model_id: cost_model(history.stores.ledger, history.strategy, model_id)
         for model_id in {used[day] for day in days}
     }
     return tuple(
-        fill_costs_of(imported.get(day, paper[day]), market.at(market.panel.row(day)), models[used[day]])
+        fill_costs_of(
+            imported.get(day, paper[day]),
+            market.at(market.panel.row(day)),
+            models[used[day]],
+            execution=history.strategy.label.execution,
+        )
         for day in days
     )
 
 
-def _batches(fills: FillRows, symbols: tuple[Symbol, ...]) -> tuple[FillArrays, ...]:
+def _order_names(history: History, days: Sequence[pd.Timestamp]) -> frozenset[str]:
+    """Orders that decisions made and that fills of some sessions may be of: what is of none of them is a stop's."""
+    first = days[0] - pd.Timedelta(days=30)
+    orders = history.stores.ledger.read(
+        "orders", history.strategy.name, first, days[-1], columns=["session", "client_order_id"]
+    )
+    return frozenset(orders["client_order_id"])
+
+
+def _batches(fills: FillRows, symbols: tuple[Symbol, ...], orders: frozenset[str]) -> tuple[FillArrays, ...]:
     """Fills of a session, a batch for each that says so: what a paper fill leaves unsaid means something else."""
     if fills.empty:
-        return (_batch(fills, symbols, "paper"),)
-    return tuple(_batch(rows, symbols, str(source)) for source, rows in fills.groupby("source"))
+        return (_batch(fills, symbols, "paper", orders),)
+    return tuple(_batch(rows, symbols, str(source), orders) for source, rows in fills.groupby("source"))
 
 
-def _batch(fills: FillRows, symbols: tuple[Symbol, ...], source: str) -> FillArrays:
+def _batch(fills: FillRows, symbols: tuple[Symbol, ...], source: str, orders: frozenset[str]) -> FillArrays:
     ordered = fills[fills["symbol"].isin(symbols)].sort_values("fill_id")
     columns = {symbol: number for number, symbol in enumerate(symbols)}
     numbers: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in NUMBERS}
@@ -196,7 +212,7 @@ def _batch(fills: FillRows, symbols: tuple[Symbol, ...], source: str) -> FillArr
         fill_id=tuple(ordered["fill_id"]),
         client_order_id=tuple(ordered["client_order_id"]),
         symbol=np.array([columns[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
-        is_stop=np.zeros(len(ordered), dtype=np.bool_),
+        is_stop=~ordered["client_order_id"].isin(orders).to_numpy(dtype=np.bool_),
         source=source,
         **numbers,
     )
