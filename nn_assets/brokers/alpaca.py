@@ -26,6 +26,7 @@ from nn_assets.execution.venue import (
     OrderHours,
     OrderKind,
     OrderStatus,
+    VenueClosedError,
     VenueDownError,
     VenueFill,
     VenueOrder,
@@ -203,7 +204,7 @@ class AlpacaVenue:
         try:
             client.__enter__()
         except SourceError as error:  # a key that is not set, a library that is not there
-            raise VenueDownError(
+            raise VenueClosedError(
                 expected=error.expected, found=error.found, remedy=error.remedy, **error.where
             ) from error
         with client:
@@ -308,9 +309,8 @@ class AlpacaVenue:
         return {name: self._our_ids.get(name, "") for name in order_ids}
 
     def _down(self, fault: Fault) -> VenueDownError:
-        return VenueDownError(
-            expected=fault.expected, found=fault.found, remedy=fault.remedy, source=self.name, rule=fault.rule
-        )
+        kind = VenueClosedError if fault.status in (_UNAUTHORISED, _FORBIDDEN) else VenueDownError
+        return kind(expected=fault.expected, found=fault.found, remedy=fault.remedy, source=self.name, rule=fault.rule)
 
 
 def open_alpaca(settings: AlpacaVenueSettings) -> AlpacaVenue:

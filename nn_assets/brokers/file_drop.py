@@ -30,6 +30,7 @@ from nn_assets.execution.venue import (
     OrderAtVenue,
     OrderKind,
     OrderStatus,
+    VenueClosedError,
     VenueDownError,
     VenueFill,
     VenueOrder,
@@ -355,7 +356,8 @@ def _parsed(path: Path, content: bytes, columns: Sequence[str], wider: Sequence[
 
 
 def _fault(rule: str, path: Path, expected: str, found: str, row: int | None = None) -> VenueDownError:
-    return VenueDownError(
+    kind = VenueClosedError if rule == "columns" else VenueDownError  # what is half written may be whole in a moment
+    return kind(
         expected=f"{expected} in {path.parent.name}/{path.name}",
         found=found,
         remedy="let the desk's system write the file again: beside, then renamed, its last line counting its rows",

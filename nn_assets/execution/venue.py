@@ -31,6 +31,10 @@ class VenueDownError(NnAssetsError):
     """A venue that answers nothing: it cannot be reached, is closed for maintenance, or refuses the account."""
 
 
+class VenueClosedError(VenueDownError):
+    """A venue that answers nothing for as long as a person does nothing: keys it refuses, files of another form."""
+
+
 class VenueRefusedError(NnAssetsError):
     """An order or a cancellation that the venue refused, for certain; ``where`` has its reason."""
 

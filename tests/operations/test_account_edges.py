@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.execution.venue import OrderHours
+from nn_assets.errors import ControlError, NnAssetsError
+from nn_assets.execution.venue import OrderHours, VenueClosedError, VenueDownError
 from nn_assets.operations.account_faults import fault_of_refusals
 from nn_assets.operations.accounts.books import AccountBooks
 from nn_assets.operations.accounts.reconciling import accept, reconcile
@@ -121,6 +122,35 @@ def test_positions_filled_on_paper_are_named_as_that_at_the_first_meeting_with_a
     accept(desk.driver(), "me", "as the sentence says")
     assert held(desk, "AAA") == {"one": 0.0, "two": 0.0}
     assert reconcile(desk.driver()).state == "agreed"
+
+
+@pytest.mark.parametrize(("error", "waits"), [(VenueClosedError, 0), (VenueDownError, 2)])
+def test_what_waiting_cannot_change_is_not_waited_for(desk: Desk, error: type[NnAssetsError], waits: int) -> None:
+    def refuses() -> float:
+        raise error(expected="the account's keys", found="status 401", remedy="correct them")
+
+    for name in ("one", "two"):
+        desk.decided(name, {})
+    desk.venue.cash = refuses  # type: ignore[method-assign]
+    slept: list[float] = []
+    result = reconcile(replace(desk.driver(), sleep=slept.append))
+    assert (result.state, len(slept)) == ("differs", waits)
+
+
+def test_nothing_is_accepted_that_no_comparison_has_shown(desk: Desk) -> None:
+    desk.decided("one", {}, held={"BBB": 10.0})
+    desk.decided("two", {})
+    desk.venue.held = {"BBB": 25.0}
+    with pytest.raises(
+        ControlError, match=r"BBB: the books hold 10, the venue 25, which nobody has seen yet.*same"
+    ):
+        accept(desk.driver(), "me", "bought by hand")
+    desk.venue.held = {"BBB": 26.0}  # another one meanwhile
+    with pytest.raises(ControlError, match="the venue 26, which nobody has seen yet"):
+        accept(desk.driver(), "me", "bought by hand")
+    assert held(desk, "BBB")["one"] == 10.0
+    accept(desk.driver(), "me", "bought by hand")
+    assert held(desk, "BBB")["one"] == 26.0
 
 
 def test_an_order_in_doubt_of_a_book_that_is_gone_ends_once_the_venue_does_not_know_it(desk: Desk) -> None:

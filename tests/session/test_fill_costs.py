@@ -104,11 +104,11 @@ def test_without_a_mid_a_venues_fill_is_held_against_its_bar_by_spread_and_impac
     assert fill_costs_of([quoted], shown, COSTS, execution=execution).modelled == pytest.approx([2.0 * BPS] * 2)
 
 
-def _told(half_spread: float, sessions: int, paths: int, seed: int) -> list[int]:
+def _rings(half_spread: float, sessions: int, paths: int, seed: int) -> list[int]:
     """By path, the session on which unquoted fills first ring; the market moves 10 bps until they are made."""
     draw, shown = np.random.default_rng(seed), market()
     shown = dataclasses.replace(shown, open=np.full(2, 50.0), previous_adv_usd=np.full(2, 1e12))
-    rings = []
+    first = []
     for _ in range(paths):
         record: list[FillCosts] = []
         for day in range(sessions):
@@ -121,16 +121,14 @@ def _told(half_spread: float, sessions: int, paths: int, seed: int) -> list[int]
             spent = fill_costs_of([batch], shown, COSTS, execution="next_open")
             record.append(dataclasses.replace(spent, session=np.datetime64("2018-01-01") + day))
             if slippage_of(record, 0.25).breach:
-                rings.append(day + 1)
+                first.append(day + 1)
                 break
-    return rings
+    return first
 
 
 @pytest.mark.full
-def test_a_venue_without_mids_rings_at_five_times_the_model_and_seldom_at_what_it_says() -> (
-    None
-):
-    dear, sound = _told(10.0 * BPS, 60, 60, 1), _told(2.0 * BPS, 60, 60, 2)
+def test_a_venue_without_mids_rings_at_five_times_the_model_and_seldom_at_what_it_says() -> None:
+    dear, sound = _rings(10.0 * BPS, 60, 60, 1), _rings(2.0 * BPS, 60, 60, 2)
     assert len(dear) == 60
     assert np.median(dear) <= 25
     assert len(sound) <= 8  # in three months

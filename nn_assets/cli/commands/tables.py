@@ -61,7 +61,11 @@ def import_fills_command(
     strategy: StrategyName,
     as_json: AsJson = False,
 ) -> None:
-    """Append real fills to the ledger; the next estimation of costs uses them."""
+    """Append real fills to the ledger; the next estimation of costs uses them.
+
+    Columns needed: fill_id, client_order_id, symbol, session (YYYY-MM-DD), quantity (a sale is negative), price. Where
+    the broker states them: mid_price, half_spread_usd, commission_usd, impact_usd, filled_at (UTC), later_mid_price.
+    """
     from nn_assets.operations.intake import fills
 
     answer(as_json, lambda _: fills.import_fills(strategy, file))

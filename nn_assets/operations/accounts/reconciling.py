@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.errors import ControlError
+from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.execution.netting import apportioned, cents_by_weight
-from nn_assets.execution.venue import VenueUnsureError
+from nn_assets.execution.venue import VenueClosedError, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow, last_opened, last_over
 from nn_assets.operations.accounts.cash import cash_bounds
 from nn_assets.operations.accounts.collecting import collect
@@ -72,8 +72,8 @@ class _Compared:
 def reconcile(driver: Driver, *, settles: bool = True) -> Reconciled:
     """Collect, then compare positions, cash and open orders with the books; the result goes on record.
 
-    What differs is asked about again within the settle time before it is named. A venue that is down is a difference:
-    nothing is known of the account, so that the round goes on and only reduces.
+    What differs is asked about again within the settle time before it is named, but for what waiting cannot change. A
+    venue that is down is a difference: nothing is known of the account, so that the round goes on and only reduces.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
             compared = _compare(driver)
             differences, of_cash = compared.differences, compared.of_cash()
         except UNREACHED as error:
-            differences = [{"kind": "venue", "says": unreached_text(error)}]
+            differences, settles = [{"kind": "venue", "says": unreached_text(error)}], settles and _may_pass(error)
         if not differences or not settles or asked == _ASKS - 1:
             break
         driver.sleep(driver.account.settle_seconds / (_ASKS - 1))
@@ -102,6 +102,10 @@ def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
     _put_on_record(driver, session, state, differences, of_cash)
     reached("reconciled")
     return Reconciled(session, state, tuple(differences))
+
+
+def _may_pass(error: NnAssetsError) -> bool:
+    return not isinstance(error, VenueClosedError)
 
 
 def _put_on_record(
@@ -251,8 +255,8 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
     Raises
     ------
     ControlError
-        No reason is given, nothing differs, the venue cannot be reached, a position has no mark, a book's file cannot
-        be read, or fills are to come.
+        No reason is given, nothing differs, or otherwise than the last comparison on record has shown; the venue cannot
+        be reached, a position has no mark, a book's file cannot be read, or fills are to come.
     """
     if not why.strip():
         raise ControlError(expected="a reason", found="none", remedy="say why with --why", rule="account_differs")
@@ -278,6 +282,7 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
                 remedy="nothing needs to be accepted; it cannot be in advance",
                 rule="account_differs",
             )
+        _require_seen(driver, session, compared)
         _require_known(driver)
         _require_every_fill(not_judged, to_come)
         opened = last_opened(driver.account, driver.now())
@@ -326,6 +331,20 @@ def _covered(driver: Driver, differences: Iterable[Mapping[str, Any]]) -> dict[s
         for name, tracked in driver.record().orders.items()
         if tracked.order.symbol in apart and tracked.sendings and is_beyond(abs(tracked.order.quantity), tracked)
     }
+
+
+def _require_seen(driver: Driver, session: pd.Timestamp, compared: _Compared) -> None:
+    """Refuse an acceptance of what no comparison on record has shown; what differs now goes on record."""
+    last = driver.record().last_reconciliation
+    if last is not None and (last["state"], last["differences"]) == (DIFFERS, compared.differences):
+        return
+    _put_on_record(driver, session, DIFFERS, compared.differences, compared.of_cash())
+    raise ControlError(
+        expected="what the last comparison on record has shown",
+        found=f"{difference_text(compared.differences)}, which nobody has seen yet",
+        remedy="it is on record now: look at it, and accept it with the same command",
+        rule="account_differs",
+    )
 
 
 def _require_known(driver: Driver) -> None:
