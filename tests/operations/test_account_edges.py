@@ -141,9 +141,7 @@ def test_nothing_is_accepted_that_no_comparison_has_shown(desk: Desk) -> None:
     desk.decided("one", {}, held={"BBB": 10.0})
     desk.decided("two", {})
     desk.venue.held = {"BBB": 25.0}
-    with pytest.raises(
-        ControlError, match=r"BBB: the books hold 10, the venue 25, which nobody has seen yet.*same"
-    ):
+    with pytest.raises(ControlError, match=r"BBB: the books hold 10, the venue 25, which nobody has seen yet.*same"):
         accept(desk.driver(), "me", "bought by hand")
     desk.venue.held = {"BBB": 26.0}  # another one meanwhile
     with pytest.raises(ControlError, match="the venue 26, which nobody has seen yet"):

@@ -49,23 +49,15 @@ def test_false_leak_alarms_are_those_of_the_stored_panels(
         assert cell.startswith(f"{sum('L' in word for word in words)} of {len(here)},"), plan
 
 
-def test_what_standing_alarms_cost_is_that_of_the_stored_panels(false_edge: list[dict[str, Any]]) -> None:
-    """The verdicts kept are of alarms that lasted for their look: once one rings now, every later look is one."""
-    for name, sentence in (("network", "6 of 200 such markets instead of 8"), ("linear", "in 15 instead of 17")):
-        here = [line["figures"][name]["verdicts"]["sealed year"] for line in false_edge if line["panel"]["rank_ic"]]
-        signals = [sum(bool(set("SE") & set(word)) for word in kept) for kept in (with_alarms_standing(here), here)]
-        assert [text for text in sentence.split() if text.isdigit() and text != "200"] == [
-            str(number) for number in signals
-        ]
-        assert sentence in LIMITS
+def test_an_alarm_stands_in_every_later_look_of_the_stored_panels(false_edge: list[dict[str, Any]]) -> None:
+    for line in false_edge:
+        for name in ("network", "linear"):
+            for plan in ("sealed year", "every month"):
+                word = line["figures"][name]["verdicts"][plan]
+                assert set(word.partition("L")[2]) <= {"L"}
     for line in stored("power"):
         for name in ("network", "linear"):
             assert not any("L" in word for word in line["figures"][name]["verdicts"].values())
-
-
-def with_alarms_standing(verdicts: Iterable[str]) -> list[str]:
-    """Verdicts by look, were an alarm never to end by itself."""
-    return [word.partition("L")[0] + "L" * (len(word) - len(word.partition("L")[0])) for word in verdicts]
 
 
 @pytest.mark.parametrize(("name", "called"), [("network", "small MLP"), ("linear", "linear")])
@@ -133,6 +125,14 @@ STATEMENTS = (
         "| met | Power |",
         ("small MLP", "57 of 60,", "no margin"),
     ),
+    (
+        "miss it there as often (in 20 of 200 found)",
+        "At some look",
+        "| planted | the planted signal",
+        ("| 20 of 200,",),
+    ),
+    ("in 6 of 200 such markets by a small MLP", "At some look", "| planted | small MLP |", ("| 6 of 200,",)),
+    ("and in 15 by the linear model", "At some look", "| planted | linear |", ("| 15 of 200,",)),
     ("One rings in 7 of 200", "nothing leaks here", "| noise |", ("| noise | 0 of 200,", "| 7 of 200,")),
     (
         "(Brier score 0.24703 against 0.24651)",
@@ -183,10 +183,10 @@ MEASURED = (
         ("| 200 | 1 of 200,", "| 0 of 200,"),
     ),
     (
-        "20 months of 40 names, planted 0.03: signal found in 8 of 200 (a missed target)",
+        "20 months of 40 names, planted 0.03: signal found in 6 of 200 (a missed target)",
         "## Targets",
         "| **missed** | False edge | planted 0.03, small MLP",
-        ("| 8 of 200,",),
+        ("| 6 of 200,",),
     ),
     (
         "500 names, planted 0.02, judged once at the end: found in 57 of 60",
