@@ -9,10 +9,11 @@ from typing import Any
 
 from nn_assets.errors import ControlError
 from nn_assets.operations.accounts.books import AccountBooks, account_named, accounts
+from nn_assets.operations.accounts.cancelling import cancel_orders
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.of_the_day import sent_text
 from nn_assets.operations.accounts.reconciling import Reconciled, accept, reconcile
-from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.asof.accounts import AGREED, account_record, difference_text
 from nn_assets.operations.asof.cash_apart import cash_apart_of
 from nn_assets.operations.stores import Stores, open_stores

@@ -34,9 +34,10 @@ from nn_assets.execution.orders import orders_frame, targets_to_orders
 from nn_assets.execution.venue import VenueDownError
 from nn_assets.market.calendar.sessions import next_session, session_hours
 from nn_assets.operations.accounts.books import AccountBooks
+from nn_assets.operations.accounts.cancelling import cancel_orders
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.reconciling import reconcile
-from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.asof.accounts import ACCOUNT_UNTIL, AGREED
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.portfolio.records import book_remainder, holdings_frame, state_row

@@ -25,11 +25,11 @@ from nn_assets.store.lake import files
 from nn_assets.store.ledger import anchor
 from nn_assets.store.ledger.engine import open_engine
 from nn_assets.store.ledger.ledger import Ledger
+from tests.operations.account_books import speaking
 from tests.store.killed import Countdown
 
 BEFORE, DURING, AFTER = "before", "during", "after"
 MOMENTS = (BEFORE, DURING, AFTER)
-_DRIVER = ("sending", "collecting", "reconciling")
 _INSERT = re.compile(r"INSERT (?:OR \w+ )?INTO (\w+)")
 _CHANGING = (
     (re.compile(r"\d{4}-\d{2}-\d{2}"), "DAY"),
@@ -85,8 +85,8 @@ def watch(step: Watch, folders: dict[Path, str]) -> None:
         pending[:] = [f"driver: {point}"]
         step(f"{BEFORE} driver: {point}")
 
-    for module in _DRIVER:
-        sys.modules[f"nn_assets.operations.accounts.{module}"].reached = reached  # type: ignore[attr-defined]
+    for module in speaking():
+        module.reached = reached  # type: ignore[attr-defined]
     _watch_files(step, passed, folders)
     _watch_lines(step, passed)
     _watch_ledger(passed)

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.execution.netting import AccountOrder, BookOrder
-from nn_assets.operations.accounts import sending
+from nn_assets.operations.accounts import outbox
 from nn_assets.operations.accounts.books import AccountBooks
-from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.accounts.cancelling import cancel_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.asof.accounts import ORDERS as OUTBOX
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.store.ledger.ledger import Ledger
@@ -78,7 +79,7 @@ def test_a_file_that_is_seen_while_sending_and_taken_away_has_resumed_nothing(
     desk.decided("two", {})
     file = tmp_path / "HALT"
     with monkeypatch.context() as patched:
-        patched.setattr(sending, "reached", lambda point: file.touch() if point == "outbox_committed" else None)
+        patched.setattr(outbox, "reached", lambda point: file.touch() if point == "outbox_committed" else None)
         send_orders(desk.driver())
     file.unlink()
     assert [kill_switch_now(desk.stores.ledger, name) for name in ("one", "two")] == ["HALTED", "HALTED"]

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.execution.netting import BookOrder
+from nn_assets.operations.accounts.cancelling import cancel_orders
+from nn_assets.operations.accounts.outbox import let_through
 from nn_assets.operations.accounts.reconciling import reconcile
-from nn_assets.operations.accounts.sending import _let_through, cancel_orders, send_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.portfolio.book import empty_book
 from nn_assets.portfolio.breakers import Control
 from tests.operations.account_books import OPEN, Desk
@@ -88,7 +90,7 @@ def test_where_a_position_turns_a_control_leaves_the_close_whatever_the_orders_n
         BookOrder("one", name, "AAA", quantity, "at_open") for name, quantity in (("close", -100.0), ("open", -50.0))
     )
     orders = [close, opening] if close_first else [opening, close]
-    assert _let_through(orders, book, Control.REDUCING) == [close]
+    assert let_through(orders, book, Control.REDUCING) == [close]
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -18,11 +18,12 @@ from nn_assets.execution.venue import VenueFill, VenueOrder
 from nn_assets.execution.venues import account_of
 from nn_assets.operations.accounts import points
 from nn_assets.operations.accounts.books import account_named, accounts
+from nn_assets.operations.accounts.cancelling import cancel_orders
 from nn_assets.operations.accounts.collecting import collect
 from nn_assets.operations.accounts.reconciling import accept, reconcile
-from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.asof.accounts import recorded_for
-from tests.operations.account_books import NIGHT, NOON, OPEN, TRADED, Desk, Fails
+from tests.operations.account_books import NIGHT, NOON, OPEN, TRADED, Desk, Fails, speaking
 from tests.orchestration.conftest import living_in, strategy_of, write_strategy
 
 
@@ -181,8 +182,8 @@ def _kill_at(patch, point: str, nth: int = 1) -> list[str]:
         if name == point and passed.count(name) == nth:
             raise Fails(name)
 
-    for module in ("sending", "collecting", "reconciling"):
-        patch.setattr(f"nn_assets.operations.accounts.{module}.reached", reached)
+    for module in speaking():
+        patch.setattr(module, "reached", reached)
     return passed
 
 

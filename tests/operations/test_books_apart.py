@@ -10,8 +10,9 @@ import yaml
 
 from nn_assets.errors import ControlError, DecisionError
 from nn_assets.operations.accounts.books import account_named, accounts
+from nn_assets.operations.accounts.cancelling import cancel_orders
 from nn_assets.operations.accounts.reconciling import accept, reconcile
-from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.asof.account_left import require_account_as_left
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.rounds import decide_session

@@ -18,8 +18,9 @@ from nn_assets.execution.venue import OrderHours
 from nn_assets.operations.account_faults import faults_of_sending
 from nn_assets.operations.accounts import of_the_day
 from nn_assets.operations.accounts.driver import Driver
+from nn_assets.operations.accounts.outbox import no_further_than_zero
 from nn_assets.operations.accounts.reconciling import reconcile
-from nn_assets.operations.accounts.sending import _no_further_than_zero, send_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.oversight.headline import Fault, TradingWord
 from nn_assets.portfolio.book import empty_book
 from nn_assets.settings import Strategy
@@ -124,9 +125,9 @@ def test_of_the_two_orders_that_turn_a_position_the_close_alone_goes_at_every_lo
         for name, symbol, quantity in (("close", "AAA", 100.0), ("open", "AAA", 60.0), ("new", "BBB", 5.0))
     )
     whole = [close, opening, other]
-    assert _no_further_than_zero(whole, whole, book) == [close, other]
-    assert _no_further_than_zero([opening], whole, book) == []  # the close was netted at the look before
-    assert _no_further_than_zero([replace(close, quantity=40.0)], whole, book)[0].quantity == 40.0  # its rest alone
+    assert no_further_than_zero(whole, whole, book) == [close, other]
+    assert no_further_than_zero([opening], whole, book) == []  # the close was netted at the look before
+    assert no_further_than_zero([replace(close, quantity=40.0)], whole, book)[0].quantity == 40.0  # its rest alone
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.brokers.file_drop import FileDropVenue
+from nn_assets.operations.accounts.cancelling import cancel_orders
 from nn_assets.operations.accounts.reconciling import reconcile
-from nn_assets.operations.accounts.sending import cancel_orders, send_orders
+from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.asof.accounts import recorded_for
-from tests.operations.account_books import OPEN, TRADED, Desk, Fails
+from tests.operations.account_books import OPEN, TRADED, Desk, Fails, speaking
 
 MORNING = pd.Timestamp("2024-03-05 13:40", tz="UTC")
 SESSIONS = [pd.Timestamp(day) for day in ("2024-03-04", "2024-03-05", "2024-03-06")]
@@ -244,7 +245,8 @@ def test_killed_at_any_point_of_a_halt_what_goes_again_goes_once(tmp_path: Path,
                 raise Fails(name)
 
         with monkeypatch.context() as patch:
-            patch.setattr("nn_assets.operations.accounts.sending.reached", reached)
+            for module in speaking():
+                patch.setattr(module, "reached", reached)
             desk.quiet(lambda: send_orders(desk.driver()))
         send_orders(desk.driver())
         send_orders(desk.driver())

@@ -14,9 +14,9 @@ from nn_assets.execution.netting import Share, allotted, crossed
 from nn_assets.execution.venue import VenueFill, VenueUnsureError
 from nn_assets.market.calendar.sessions import session_close
 from nn_assets.operations.accounts.books import session_of
+from nn_assets.operations.accounts.cancelling import ask, cancel_one
 from nn_assets.operations.accounts.driver import Driver, as_now_recorded, at_of
 from nn_assets.operations.accounts.points import reached
-from nn_assets.operations.accounts.sending import ask, cancel_one
 from nn_assets.operations.accounts.under_way import covered_until, lacks_fills, outlived
 from nn_assets.operations.asof.accounts import ALLOTTED, FILLS, HELD_BACK, OUTLIVED, AccountRecord, TrackedOrder
 from nn_assets.operations.asof.costs import cost_model, costs_in_force

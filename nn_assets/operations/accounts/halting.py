@@ -6,8 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 from nn_assets.operations.accounts.books import AccountBooks, accounts
+from nn_assets.operations.accounts.cancelling import ask, cancel_one, ended_but_at_work
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
-from nn_assets.operations.accounts.sending import ask, cancel_one, ended_but_at_work
 from nn_assets.operations.asof.accounts import account_record
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control
