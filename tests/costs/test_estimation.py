@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import Any
 
@@ -106,18 +107,45 @@ def test_no_estimate_leaves_its_bounds() -> None:
     assert result.proposed.half_spread.value == pytest.approx(3.0 * 4.5e-4)
 
 
+FIVE = CostSettings(half_spread_bps=5.0)
+THIRTY_SAID = (
+    r"half_spread estimated (29\.\d|30\.\d|30) bps \(29\.\d to 30\.\d\), beyond the bound of 3 times the setting 5 bps"
+)
+
+
 def test_a_half_spread_far_beyond_its_bound_waits_and_says_what_the_fills_say() -> None:
-    result = estimate_costs(fills(count=600, half_spread=30e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    """Thirty basis points where five are set: approved, it prices by what was proposed, and goes on being said."""
+    prior, sample = cost_model_from(FIVE), fills(count=600, half_spread=30e-4)
+    result = estimate_costs(sample, prior, FIVE, dated="2017-06-30")
     assert result.status == "awaiting_approval"
-    assert result.proposed.half_spread.value == pytest.approx(3 * 4.5e-4)
-    assert "half_spread +200%: above 30% of the model in force" in result.reason
-    said = result.estimates["half_spread"].raw
-    assert said == pytest.approx(30e-4, rel=0.03)
-    assert f"the fills say half_spread {said:.3g} (0.00" in result.reason
-    assert "no proposal goes beyond 3 times the settings' 0.00045: if they are right, correct costs" in result.reason
-    within = estimate_costs(fills(count=600, half_spread=10e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.proposed.half_spread.value == pytest.approx(15e-4)
+    assert result.reason.startswith("half_spread +200%: above 30% of the model in force, waits for approval")
+    assert re.search(THIRTY_SAID, result.reason)
+    assert result.reason.endswith(": if the fills are right, correct costs in the strategy's file")
+    approved = estimate_costs(sample, prior, FIVE, dated="2017-07-31", in_force=result.proposed)
+    assert approved.status == "in_force"
+    assert approved.model.half_spread.value == pytest.approx(15e-4)
+    assert "half_spread +0.0%" in approved.reason
+    assert re.search(THIRTY_SAID, approved.reason)
+    within = estimate_costs(fills(count=600, half_spread=10e-4), prior, FIVE, dated="2017-06-30")
     assert within.status == "awaiting_approval"
-    assert "the fills say" not in within.reason
+    assert "beyond" not in within.reason
+
+
+def test_a_half_spread_far_below_its_bound_is_said_likewise_and_a_pure_number_bears_no_unit() -> None:
+    below = estimate_costs(fills(count=600, half_spread=0.5e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert "below the bound of 1/3 of the setting 4.5 bps" in below.reason
+    steep = estimate_costs(fills(count=2000, a=0.9), PRIOR, SETTINGS, dated="2017-06-30")
+    assert re.search(
+        r"temporary_impact estimated 0\.\d+ \(0\.\d+ to 0\.\d+\), beyond the bound of 3 times the setting 0\.15:",
+        steep.reason,
+    )
+
+
+def test_a_coefficient_that_is_not_identified_is_said_to_be_that_and_not_to_have_moved_by_nothing() -> None:
+    reason = estimate_costs(fills(), PRIOR, SETTINGS, dated="2017-06-30").reason
+    assert "permanent_impact not identified" in reason
+    assert "half_spread +" in reason or "half_spread -" in reason
 
 
 def test_without_quotes_spread_and_permanent_impact_stay_prior_and_are_marked() -> None:
