@@ -274,10 +274,8 @@ def _estimates(
     else:
         rows, source = referenced, "total shortfall less what no size moves"
         moved, terms = side * (price / columns["reference_price"] - 1.0) / sigma, (root, 1.0 / sigma)
-    held = (permanent.value * share)[rows]
-    regression = _Part(
-        source, moved[rows] - held, np.column_stack(terms)[rows], days[rows], held, share[rows], permanent
-    )
+    left = (moved - permanent.value * share)[rows]
+    regression = _Part(source, left, np.column_stack(terms)[rows], days[rows], share[rows], permanent)
     estimates["temporary_impact"] = _estimate(prior.temporary_impact.value, regression, settings, generator)
     none = {name: _not_identified(one.value, 0) for name, one in prior.coefficients.items()}
     return {name: estimates.get(name, estimate) for name, estimate in none.items()}
@@ -311,8 +309,7 @@ class _Part:
     observed: FloatArray  # (fills,)
     terms: FloatArray  # (fills, terms)
     days: npt.NDArray[np.int64]  # (fills,)
-    held: FloatArray | None = None  # (fills,), permanent impact already taken off ``observed``
-    share: FloatArray | None = None  # (fills,), of ADV
+    share: FloatArray | None = None  # (fills,), of ADV, where permanent impact was taken off ``observed``
     permanent: _Held = _NOTHING_HELD
     span: float | None = None  # width of an interval that tells nothing; None: that of the bounds
     paid: bool = False  # what is wanted is the mean of what was paid, however skewed
@@ -343,7 +340,7 @@ def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.r
     if not np.array_equal(sure, weights):
         without = _interval(_weighted_slope(part.observed, part.terms, sure), part, sure, generator)
         low, high = min(low, without[0]), max(high, without[1])
-    below, above = _held_range(part, weights, factor)
+    below, above = _held_range(part, weights)
     low, high = low - below, high + above
     span = prior * (factor - 1.0 / factor) if part.span is None else part.span
     outside = prior > 0.0 and (low > prior * factor or high < prior / factor)
@@ -370,14 +367,11 @@ def _beyond(raw: float, interval: tuple[float, float], prior: float, factor: flo
     return f"estimated {shown(raw)}{unit} ({low} to {high}), {bound} the setting {shown(prior)}{unit}"
 
 
-def _held_range(part: _Part, weights: FloatArray, factor: float) -> tuple[float, float]:
+def _held_range(part: _Part, weights: FloatArray) -> tuple[float, float]:
     """By how much the slope may lie below and above, for the permanent impact that was taken off."""
-    if part.held is None or part.share is None:
+    if part.share is None:
         return 0.0, 0.0
     held = part.permanent
-    if held.least == 0.0 and held.most == held.value * factor:
-        slope = _weighted_slope(part.held, part.terms, weights)
-        return (factor - 1.0) * slope, slope
     slope = _weighted_slope(part.share, part.terms, weights)
     return (held.most - held.value) * slope, (held.value - held.least) * slope
 

@@ -105,6 +105,8 @@ def test_a_fall_above_thirty_percent_waits_for_approval_like_a_rise() -> None:
 def test_no_estimate_leaves_its_bounds() -> None:
     result = estimate_costs(fills(half_spread=90e-4), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.proposed.half_spread.value == pytest.approx(3.0 * 4.5e-4)
+    low = estimate_costs(fills(half_spread=0.1e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert low.proposed.half_spread.value == pytest.approx(4.5e-4 / 3.0)
 
 
 FIVE = CostSettings(half_spread_bps=5.0)
@@ -303,3 +305,34 @@ def test_thirty_quoted_fills_are_enough_for_the_mid_to_speak() -> None:
     both = pd.concat([sample, more], ignore_index=True)
     note = estimate_costs(both, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].note
     assert note == "side x (mid - reference) less permanent"
+
+
+def test_fills_of_a_venue_are_real_and_wait_like_those_of_a_file() -> None:
+    result = estimate_costs(fills(source="venue", half_spread=9e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.status == "awaiting_approval"
+
+
+def test_paper_fills_that_rested_tell_nothing_of_impact() -> None:
+    result = estimate_costs(fills(source="paper", quoted=False), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.estimates["temporary_impact"].fills == 0
+
+
+def test_the_interval_of_temporary_impact_has_room_for_any_permanent_impact_within_its_bounds() -> None:
+    """Without any noise: what was taken off may be nothing, or three times as much."""
+    sample = fills(b=0.03)
+    value, sigma = sample["quantity"].abs() * sample["price"], sample["daily_volatility"]
+    share = value / sample["adv_usd"]
+    exact = sample.assign(impact_usd=value * sigma * (0.15 * share**0.5 + 0.03 * share))
+    estimate = estimate_costs(exact, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"]
+    slope = float((share**1.5).sum() / share.sum())  # of the share on its root
+    assert estimate.raw == pytest.approx(0.15)
+    assert estimate.interval == pytest.approx((0.15 - 0.06 * slope, 0.15 + 0.03 * slope), rel=1e-4)
+
+
+def test_commissions_that_most_statements_agree_on_leave_the_others_no_errors() -> None:
+    sample = fills(1000)
+    tenth = np.arange(1000) % 10 == 0
+    doubled = sample.assign(commission_usd=sample["commission_usd"] * np.where(tenth, 2.0, 1.0))
+    estimate = estimate_costs(doubled, PRIOR, SETTINGS, dated="2017-06-30").estimates["commission"]
+    assert estimate.raw == pytest.approx(1.1 * 1.8e-4, rel=1e-3)
+    assert estimate.note == "statements"

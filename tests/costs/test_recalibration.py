@@ -149,6 +149,26 @@ def test_what_widens_a_spread_is_bounded_too_where_the_half_spread_beside_it_is_
     assert float(result.proposed.parts(1.0, 1.0, float(np.median(sigma))).half_spread) == pytest.approx(13.5e-4)
 
 
+def test_a_spread_that_narrows_with_volatility_is_fitted_without_it_and_keeps_to_the_lower_bound() -> None:
+    narrows = traded(3000, half_spread=8e-4, widening=-0.02)
+    estimates = fitted(narrows, WIDENS).estimates
+    assert estimates["spread_volatility"].raw == 0.0
+    side, mid = np.sign(narrows["quantity"]), narrows["mid_price"]
+    assert estimates["half_spread"].raw == pytest.approx(
+        float((side * (narrows["price"] - mid) / mid).mean()), rel=1e-9
+    )
+    small = fitted(traded(3000, half_spread=0.1e-4), WIDENS).proposed
+    assert float(small.parts(1.0, 1.0, 0.019).half_spread) == pytest.approx(4.5e-4 / 3.0, rel=0.02)
+
+
+def test_an_impact_that_is_stated_says_where_the_order_arrived() -> None:
+    """Of no reference: the arrival is the mid less the impact."""
+    sample = traded(10_000, b=0.09)
+    impact = sample["quantity"] * (sample["mid_price"] - sample["reference_price"])
+    estimate = fitted(sample.assign(impact_usd=impact, reference_price=np.nan)).estimates["permanent_impact"]
+    assert estimate.raw == pytest.approx(0.09, abs=0.015)
+
+
 def test_a_change_is_one_from_the_model_in_force_and_not_from_the_settings() -> None:
     sample = traded(3000, half_spread=7.5e-4)
     first = fitted(sample)

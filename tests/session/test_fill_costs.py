@@ -242,3 +242,10 @@ def test_costs_at_twice_the_model_are_a_breach_and_the_models_own_are_none() -> 
 
     assert slippage_of(window(2.0), 0.25).breach
     assert not slippage_of(window(1.0), 0.25).breach
+
+
+def test_the_last_sixty_sessions_count_and_none_before_them() -> None:
+    days = np.datetime64("2018-01-01") + np.arange(61)
+    window = [FillCosts(day, np.full(2, 1e-4 + 1e-6 * number), np.full(2, 1e-4)) for number, day in enumerate(days)]
+    dear = dataclasses.replace(window[0], realised=np.full(2, 1.0), by_bar=2)
+    assert slippage_of([dear, *window[1:]], 0.25) == slippage_of(window[1:], 0.25)
