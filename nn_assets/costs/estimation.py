@@ -11,7 +11,7 @@ market's own moves are the noise; spread and permanent impact stay prior, marked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Self
 
@@ -25,6 +25,7 @@ from nn_assets.costs.model import Coefficient, CostModel
 from nn_assets.errors import SchemaError
 from nn_assets.measures import NORMAL_MAD
 from nn_assets.settings import CostSettings
+from nn_assets.units import fraction_to_bps
 
 Status = Literal["self_test", "in_force", "awaiting_approval", "too_few_fills"]
 
@@ -72,6 +73,7 @@ class Estimate:
     prior: float
     fills: int
     note: str
+    beyond: str = ""  # where all of the interval lies beyond what a proposal may be: what the fills say
 
 
 @dataclass(frozen=True)
@@ -154,23 +156,22 @@ def estimate_costs(
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
         limit = f"{settings.maximum_unapproved_change:.0%}"
         note = f"{listed}: above {limit} of the model in force, waits for approval: nn-assets costs approve"
-        note += "".join(f"; {text}" for text in _beyond_bounds(estimates, settings))
+        note += _beyond_bounds(estimates)
         return CostEstimate("awaiting_approval", holds, proposed, estimates, len(used), None, note, moved)
-    note = ", ".join(f"{name} {change:+.1%}" for name, change in moved.items())
+    note = ", ".join(_moved(name, change, estimates[name]) for name, change in moved.items()) + _beyond_bounds(
+        estimates
+    )
     return CostEstimate("in_force", proposed, proposed, estimates, len(used), None, note, moved)
 
 
-def _beyond_bounds(estimates: Mapping[str, Estimate], settings: CostSettings) -> Iterator[str]:
-    """What the fills say of coefficients that a proposal may follow no further than its bounds."""
-    factor = settings.calibration_bound_factor
-    for name, estimate in estimates.items():
-        prior, interval = estimate.prior, estimate.interval
-        if estimate.raw is None or interval is None or not prior:
-            continue
-        if interval[0] > prior * factor or interval[1] < prior / factor:
-            says = f"the fills say {name} {estimate.raw:.3g} ({interval[0]:.3g} to {interval[1]:.3g})"
-            bound = f"no proposal goes beyond {factor:g} times the settings' {prior:.3g}"
-            yield f"{says}, and {bound}: if they are right, correct costs in the strategy's file"
+def _moved(name: str, change: float, estimate: Estimate) -> str:
+    return f"{name} not identified" if estimate.raw is None and change == 0.0 else f"{name} {change:+.1%}"
+
+
+def _beyond_bounds(estimates: Mapping[str, Estimate]) -> str:
+    """What the fills say of coefficients that a proposal follows no further than its bounds."""
+    said = [f"{name} {estimate.beyond}" for name, estimate in estimates.items() if estimate.beyond]
+    return f"; {'; '.join(said)}: if the fills are right, correct costs in the strategy's file" if said else ""
 
 
 def relative_changes(proposed: CostModel, in_force: CostModel, daily_volatility: float) -> dict[str, float]:
@@ -273,10 +274,8 @@ def _estimates(
     else:
         rows, source = referenced, "total shortfall less what no size moves"
         moved, terms = side * (price / columns["reference_price"] - 1.0) / sigma, (root, 1.0 / sigma)
-    held = (permanent.value * share)[rows]
-    regression = _Part(
-        source, moved[rows] - held, np.column_stack(terms)[rows], days[rows], held, share[rows], permanent
-    )
+    left = (moved - permanent.value * share)[rows]
+    regression = _Part(source, left, np.column_stack(terms)[rows], days[rows], share[rows], permanent)
     estimates["temporary_impact"] = _estimate(prior.temporary_impact.value, regression, settings, generator)
     none = {name: _not_identified(one.value, 0) for name, one in prior.coefficients.items()}
     return {name: estimates.get(name, estimate) for name, estimate in none.items()}
@@ -310,8 +309,7 @@ class _Part:
     observed: FloatArray  # (fills,)
     terms: FloatArray  # (fills, terms)
     days: npt.NDArray[np.int64]  # (fills,)
-    held: FloatArray | None = None  # (fills,), permanent impact already taken off ``observed``
-    share: FloatArray | None = None  # (fills,), of ADV
+    share: FloatArray | None = None  # (fills,), of ADV, where permanent impact was taken off ``observed``
     permanent: _Held = _NOTHING_HELD
     span: float | None = None  # width of an interval that tells nothing; None: that of the bounds
     paid: bool = False  # what is wanted is the mean of what was paid, however skewed
@@ -342,7 +340,7 @@ def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.r
     if not np.array_equal(sure, weights):
         without = _interval(_weighted_slope(part.observed, part.terms, sure), part, sure, generator)
         low, high = min(low, without[0]), max(high, without[1])
-    below, above = _held_range(part, weights, factor)
+    below, above = _held_range(part, weights)
     low, high = low - below, high + above
     span = prior * (factor - 1.0 / factor) if part.span is None else part.span
     outside = prior > 0.0 and (low > prior * factor or high < prior / factor)
@@ -353,17 +351,27 @@ def _estimate(prior: float, part: _Part, settings: CostSettings, generator: np.r
     raw = max(raw, 0.0)
     shrunk = prior + count / (count + settings.calibration_prior_fills) * (raw - prior)
     proposed = min(max(shrunk, prior / factor), prior * factor) if prior else shrunk
-    return Estimate(raw, interval, proposed, prior, count, source)
+    beyond = _beyond(raw, interval, prior, factor, in_bps=part.paid) if outside else ""
+    return Estimate(raw, interval, proposed, prior, count, source, beyond)
 
 
-def _held_range(part: _Part, weights: FloatArray, factor: float) -> tuple[float, float]:
+def _beyond(raw: float, interval: tuple[float, float], prior: float, factor: float, *, in_bps: bool) -> str:
+    """An estimate of which a proposal cannot be, in words; what is paid of each dollar is told in basis points."""
+
+    def shown(value: float) -> str:
+        return f"{fraction_to_bps(value) if in_bps else value:.3g}"
+
+    unit = " bps" if in_bps else ""
+    bound = f"beyond the bound of {factor:g} times" if raw > prior else f"below the bound of 1/{factor:g} of"
+    low, high = map(shown, interval)
+    return f"estimated {shown(raw)}{unit} ({low} to {high}), {bound} the setting {shown(prior)}{unit}"
+
+
+def _held_range(part: _Part, weights: FloatArray) -> tuple[float, float]:
     """By how much the slope may lie below and above, for the permanent impact that was taken off."""
-    if part.held is None or part.share is None:
+    if part.share is None:
         return 0.0, 0.0
     held = part.permanent
-    if held.least == 0.0 and held.most == held.value * factor:
-        slope = _weighted_slope(part.held, part.terms, weights)
-        return (factor - 1.0) * slope, slope
     slope = _weighted_slope(part.share, part.terms, weights)
     return (held.most - held.value) * slope, (held.value - held.least) * slope
 
@@ -381,38 +389,46 @@ def _of_spread(
     Neither is negative: where one would be, the other is fitted without it. Together they stay within the bounds of
     the half-spread, at the fills' median volatility.
     """
-    source, still, ones = "side x (fill - mid)", prior.half_spread.value, np.ones_like(half)
+    still, ones = prior.half_spread.value, np.ones_like(half)
 
-    def fitted(observed: FloatArray, before: float, *terms: FloatArray, span: float | None = None) -> Estimate:
-        part = _Part(source, observed, np.column_stack(terms), days, span=span, paid=True)
-        return _estimate(before, part, settings, generator)
+    def fitted(
+        observed: FloatArray, before: float, *terms: FloatArray, span: float | None = None, apart: bool = False
+    ) -> Estimate:
+        part = _Part("side x (fill - mid)", observed, np.column_stack(terms), days, span=span, paid=True)
+        return _estimate(before, part, settings, generator.spawn(1)[0] if apart else generator)
 
     if prior.spread_volatility is None:
         return {"half_spread": fitted(half, still, ones)}
     widening, median, factor = prior.spread_volatility.value, float(np.median(sigma)), settings.calibration_bound_factor
     expected = still + widening * median
-    span = expected * (factor - 1.0 / factor)
+    span, least, most = expected * (factor - 1.0 / factor), expected / factor, expected * factor
+    whole = fitted(half, expected, ones, sigma - median, span=span, apart=True)
+    beyond = f"with what widens it at the median volatility: {whole.beyond}" if whole.beyond else ""
+
+    def both(level: Estimate, slope: Estimate) -> dict[str, Estimate]:
+        return {"half_spread": replace(level, beyond=beyond), "spread_volatility": replace(slope, beyond="")}
+
     slope = fitted(half, widening, sigma, ones, span=span / median)
     if slope.raw is None:
         level = fitted(half - widening * sigma, still, ones)
         if level.interval is not None:  # of all that is paid, any part may be what widens it
             level = replace(level, interval=(0.0, level.interval[1] + widening * median))
-        return {"half_spread": level, "spread_volatility": slope}
+        return both(level, slope)
     level = fitted(half, still, ones, sigma, span=span)
     if slope.raw == 0.0:
         level = fitted(half, still, ones)
     elif level.raw == 0.0:
         slope = fitted(half, widening, sigma, span=span / median)
-    if level.raw is None or slope.raw is None:
-        return {"half_spread": level, "spread_volatility": slope}
+    if slope.raw is None:
+        return both(level, slope)
+    if level.raw is None:
+        bounded = min(max(slope.proposed * median, least - still), most - still) / median
+        return both(level, replace(slope, proposed=max(bounded, 0.0)))
     weight = len(half) / (len(half) + settings.calibration_prior_fills)
     values = [still + weight * (level.raw - still), widening + weight * (slope.raw - widening)]
     total = values[0] + values[1] * median
-    scale = min(max(total, expected / factor), expected * factor) / total if total and expected else 1.0
-    return {
-        "half_spread": replace(level, proposed=values[0] * scale),
-        "spread_volatility": replace(slope, proposed=values[1] * scale),
-    }
+    scale = min(max(total, least), most) / total if total and expected else 1.0
+    return both(replace(level, proposed=values[0] * scale), replace(slope, proposed=values[1] * scale))
 
 
 def _is_identifiable(terms: FloatArray) -> bool:

@@ -56,7 +56,8 @@ def slippage_breach(
     """Test whether realised cost exceeds (1 + tolerance) x modelled cost on average.
 
     A one-sided Student t test on realised - (1 + tolerance) x modelled: few or noisy fills need a
-    larger excess. On a window of 60 sessions that slides daily, 5% a day rings about once a year.
+    larger excess. On a window of 60 sessions that slides daily, costs that are all that the tolerance allows ring on 5%
+    of the days, in one or two spells a year; costs that are the model's own on fewer, as their noise is smaller.
 
     Parameters
     ----------

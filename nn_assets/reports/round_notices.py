@@ -17,7 +17,7 @@ from nn_assets.market.calendar.sessions import calendar_end_warning
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
 from nn_assets.session.daily_round import Round
-from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, slippage_of
+from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, references_of, slippage_of
 from nn_assets.settings import Strategy
 
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
@@ -250,11 +250,18 @@ def late_notices(strategy: Strategy, session_round: Round) -> list[str]:
 
 
 def slippage_notices(strategy: Strategy, session_round: Round) -> list[str]:
-    """Say where fills cost more than the model in force says, by volatility too, whatever the score counts of it."""
-    tolerance = strategy.oversight.slippage_tolerance_fraction
-    slippage = slippage_of(session_round.session_state.fill_costs, tolerance, by_volatility=True)
-    if not slippage.breach:
+    """Say where fills cost more than the model in force says, by volatility too, whatever the score counts of it.
+
+    Also where most fills could be held against no price: no breach then says little.
+    """
+    tolerance, recent = strategy.oversight.slippage_tolerance_fraction, session_round.session_state.fill_costs
+    slippage = slippage_of(recent, tolerance, by_volatility=True)
+    of_whom = f"Fills of the last {SLIPPAGE_SESSIONS} sessions"
+    if slippage.breach:
+        return [f"{of_whom} cost more than the model in force says: {slippage.message}."]
+    window = recent[-SLIPPAGE_SESSIONS:]
+    if 2 * sum(record.unheld for record in window) <= sum(len(record.realised) for record in window):
         return []
     return [
-        f"Fills of the last {SLIPPAGE_SESSIONS} sessions cost more than the model in force says: {slippage.message}."
+        f"{of_whom} are judged by little: {references_of(window)}. A mid at each fill (mid_price) tells what they cost."
     ]

@@ -25,6 +25,7 @@ class FillCosts:
     modelled: FloatArray
     volatility: FloatArray | None = None  # daily, that the fills were priced by
     by_bar: int = 0  # how many were held against the bar's own price, for want of a mid
+    unheld: int = 0  # of how many neither is known: at most their commission is judged
 
 
 def fill_costs_of(
@@ -37,7 +38,7 @@ def fill_costs_of(
     where there is one. Where a venue states neither, the distance from the bar's own price is held against
     half-spread and impact together: an auction's own fills lie at it, others as far off as the market moved
     meanwhile, which the test counts as noise. Stops fill after the market moved: theirs is not judged.
-    A fill of which no part is known is NaN, and left out of any test.
+    A fill of which no part is known is NaN, and left out of any test; how many had neither mid nor bar is counted.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def fill_costs_of(
     modelled: list[FloatArray] = []
     volatilities: list[FloatArray] = []
     names: list[str] = []
-    by_bar = 0
+    by_bar = unheld = 0
     for batch in fills:
         value = np.abs(batch.quantity * batch.price)
         # Where all bars are there, both are those that orders of any kind were priced by.
@@ -59,14 +60,16 @@ def fill_costs_of(
             np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
         )
         impact, of_spread = batch.impact_usd, parts.half_spread
-        unquoted = ~np.isfinite(half_spread) & ~np.isfinite(impact) & ~batch.is_stop
+        unquoted = ~np.isfinite(half_spread) & ~np.isfinite(impact)
+        unheld += int(unquoted.sum())
         if execution is not None and batch.source != "paper":
             prices = market.open if execution == "next_open" else market.close
             from_bar = batch.quantity * (batch.price - prices[batch.symbol])
-            unquoted &= np.isfinite(from_bar) & np.isfinite(parts.impact)
-            half_spread = np.where(unquoted, from_bar, half_spread)
-            of_spread = np.where(unquoted, parts.half_spread + parts.impact, parts.half_spread)
-            by_bar += int(unquoted.sum())
+            held = unquoted & ~batch.is_stop & np.isfinite(from_bar) & np.isfinite(parts.impact)
+            half_spread = np.where(held, from_bar, half_spread)
+            of_spread = np.where(held, parts.half_spread + parts.impact, parts.half_spread)
+            by_bar += int(held.sum())
+            unheld -= int(held.sum())
         spent = np.stack([half_spread, batch.stated_commission_usd, impact])
         reported = np.isfinite(spent)
         nothing = ~reported.any(axis=0)
@@ -84,6 +87,7 @@ def fill_costs_of(
         np.concatenate([none, *modelled])[order],
         np.concatenate([none, *volatilities])[order],
         by_bar,
+        unheld,
     )
 
 
@@ -103,20 +107,27 @@ def slippage_of(recent: Sequence[FillCosts], tolerance: float, *, by_volatility:
     realised = np.concatenate([none, *(record.realised for record in window)])
     modelled = np.concatenate([none, *(record.modelled for record in window)])
     sessions = np.concatenate([np.zeros(0, dtype="datetime64[D]"), *days])
-    by_bar = sum(record.by_bar for record in window)
     if not by_volatility:
-        return _naming(slippage_breach(realised, modelled, tolerance, sessions=sessions), by_bar)
+        return _with_references(slippage_breach(realised, modelled, tolerance, sessions=sessions), window)
     unknown = [np.full(len(record.realised), np.nan) for record in window]
     volatility = [
         nothing if record.volatility is None else record.volatility
         for nothing, record in zip(unknown, window, strict=True)
     ]
     of_fills = np.concatenate([none, *volatility])
-    return _naming(slippage_by_volatility(realised, modelled, of_fills, tolerance, sessions=sessions), by_bar)
+    return _with_references(slippage_by_volatility(realised, modelled, of_fills, tolerance, sessions=sessions), window)
 
 
-def _naming(test: SlippageTest, by_bar: int) -> SlippageTest:
-    """Say of how many fills no mid is known."""
-    if not by_bar:
-        return test
-    return replace(test, message=f"{test.message}; {by_bar} of the fills against their bars, for want of a mid")
+def references_of(recent: Sequence[FillCosts]) -> str:
+    """What the fills of a window were held against where no mid is known of some; empty where it is known of all."""
+    window = recent[-SLIPPAGE_SESSIONS:]
+    by_bar, unheld = sum(record.by_bar for record in window), sum(record.unheld for record in window)
+    fills = sum(len(record.realised) for record in window)
+    held = f"{by_bar} of {fills} fills against their bars, for want of a mid" if by_bar else ""
+    neither = f"{unheld} of {fills} against nothing (stops, and fills of no order or bar on record)" if unheld else ""
+    return ", ".join(filter(None, [held, neither]))
+
+
+def _with_references(test: SlippageTest, window: Sequence[FillCosts]) -> SlippageTest:
+    said = references_of(window)
+    return replace(test, message=f"{test.message}; {said}") if said else test

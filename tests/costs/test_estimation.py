@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import Any
 
@@ -104,20 +105,49 @@ def test_a_fall_above_thirty_percent_waits_for_approval_like_a_rise() -> None:
 def test_no_estimate_leaves_its_bounds() -> None:
     result = estimate_costs(fills(half_spread=90e-4), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.proposed.half_spread.value == pytest.approx(3.0 * 4.5e-4)
+    low = estimate_costs(fills(half_spread=0.1e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert low.proposed.half_spread.value == pytest.approx(4.5e-4 / 3.0)
+
+
+FIVE = CostSettings(half_spread_bps=5.0)
+THIRTY_SAID = (
+    r"half_spread estimated (29\.\d|30\.\d|30) bps \(29\.\d to 30\.\d\), beyond the bound of 3 times the setting 5 bps"
+)
 
 
 def test_a_half_spread_far_beyond_its_bound_waits_and_says_what_the_fills_say() -> None:
-    result = estimate_costs(fills(count=600, half_spread=30e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    """Thirty basis points where five are set: approved, it prices by what was proposed, and goes on being said."""
+    prior, sample = cost_model_from(FIVE), fills(count=600, half_spread=30e-4)
+    result = estimate_costs(sample, prior, FIVE, dated="2017-06-30")
     assert result.status == "awaiting_approval"
-    assert result.proposed.half_spread.value == pytest.approx(3 * 4.5e-4)
-    assert "half_spread +200%: above 30% of the model in force" in result.reason
-    said = result.estimates["half_spread"].raw
-    assert said == pytest.approx(30e-4, rel=0.03)
-    assert f"the fills say half_spread {said:.3g} (0.00" in result.reason
-    assert "no proposal goes beyond 3 times the settings' 0.00045: if they are right, correct costs" in result.reason
-    within = estimate_costs(fills(count=600, half_spread=10e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.proposed.half_spread.value == pytest.approx(15e-4)
+    assert result.reason.startswith("half_spread +200%: above 30% of the model in force, waits for approval")
+    assert re.search(THIRTY_SAID, result.reason)
+    assert result.reason.endswith(": if the fills are right, correct costs in the strategy's file")
+    approved = estimate_costs(sample, prior, FIVE, dated="2017-07-31", in_force=result.proposed)
+    assert approved.status == "in_force"
+    assert approved.model.half_spread.value == pytest.approx(15e-4)
+    assert "half_spread +0.0%" in approved.reason
+    assert re.search(THIRTY_SAID, approved.reason)
+    within = estimate_costs(fills(count=600, half_spread=10e-4), prior, FIVE, dated="2017-06-30")
     assert within.status == "awaiting_approval"
-    assert "the fills say" not in within.reason
+    assert "beyond" not in within.reason
+
+
+def test_a_half_spread_far_below_its_bound_is_said_likewise_and_a_pure_number_bears_no_unit() -> None:
+    below = estimate_costs(fills(count=600, half_spread=0.5e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert "below the bound of 1/3 of the setting 4.5 bps" in below.reason
+    steep = estimate_costs(fills(count=2000, a=0.9), PRIOR, SETTINGS, dated="2017-06-30")
+    assert re.search(
+        r"temporary_impact estimated 0\.\d+ \(0\.\d+ to 0\.\d+\), beyond the bound of 3 times the setting 0\.15:",
+        steep.reason,
+    )
+
+
+def test_a_coefficient_that_is_not_identified_is_said_to_be_that_and_not_to_have_moved_by_nothing() -> None:
+    reason = estimate_costs(fills(), PRIOR, SETTINGS, dated="2017-06-30").reason
+    assert "permanent_impact not identified" in reason
+    assert "half_spread +" in reason or "half_spread -" in reason
 
 
 def test_without_quotes_spread_and_permanent_impact_stay_prior_and_are_marked() -> None:
@@ -275,3 +305,34 @@ def test_thirty_quoted_fills_are_enough_for_the_mid_to_speak() -> None:
     both = pd.concat([sample, more], ignore_index=True)
     note = estimate_costs(both, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].note
     assert note == "side x (mid - reference) less permanent"
+
+
+def test_fills_of_a_venue_are_real_and_wait_like_those_of_a_file() -> None:
+    result = estimate_costs(fills(source="venue", half_spread=9e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.status == "awaiting_approval"
+
+
+def test_paper_fills_that_rested_tell_nothing_of_impact() -> None:
+    result = estimate_costs(fills(source="paper", quoted=False), PRIOR, SETTINGS, dated="2017-06-30")
+    assert result.estimates["temporary_impact"].fills == 0
+
+
+def test_the_interval_of_temporary_impact_has_room_for_any_permanent_impact_within_its_bounds() -> None:
+    """Without any noise: what was taken off may be nothing, or three times as much."""
+    sample = fills(b=0.03)
+    value, sigma = sample["quantity"].abs() * sample["price"], sample["daily_volatility"]
+    share = value / sample["adv_usd"]
+    exact = sample.assign(impact_usd=value * sigma * (0.15 * share**0.5 + 0.03 * share))
+    estimate = estimate_costs(exact, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"]
+    slope = float((share**1.5).sum() / share.sum())  # of the share on its root
+    assert estimate.raw == pytest.approx(0.15)
+    assert estimate.interval == pytest.approx((0.15 - 0.06 * slope, 0.15 + 0.03 * slope), rel=1e-4)
+
+
+def test_commissions_that_most_statements_agree_on_leave_the_others_no_errors() -> None:
+    sample = fills(1000)
+    tenth = np.arange(1000) % 10 == 0
+    doubled = sample.assign(commission_usd=sample["commission_usd"] * np.where(tenth, 2.0, 1.0))
+    estimate = estimate_costs(doubled, PRIOR, SETTINGS, dated="2017-06-30").estimates["commission"]
+    assert estimate.raw == pytest.approx(1.1 * 1.8e-4, rel=1e-3)
+    assert estimate.note == "statements"

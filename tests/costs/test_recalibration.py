@@ -124,6 +124,51 @@ def test_no_widening_spread_leaves_the_bounds_of_the_half_spread() -> None:
     assert at_median == pytest.approx(3 * 4.5e-4, rel=0.02)
 
 
+def test_what_a_widening_spread_comes_to_beyond_its_bound_is_said_of_both_its_parts_together() -> None:
+    """No half-spread at all, and 95 bps of it by volatility: neither part alone is beyond or below its bound."""
+    estimates = fitted(traded(3000, half_spread=0.0, widening=0.5), WIDENS).estimates
+    said = estimates["half_spread"].beyond
+    assert said.startswith("with what widens it at the median volatility: estimated 9")
+    assert said.endswith("beyond the bound of 3 times the setting 4.5 bps")
+    assert estimates["spread_volatility"].beyond == ""
+    alike = fitted(traded(1000, half_spread=30e-4, volatility=(0.02, 0.02 + 1e-9)), WIDENS).estimates
+    assert alike["spread_volatility"].raw is None
+    assert "estimated 30" in alike["half_spread"].beyond or "estimated 29" in alike["half_spread"].beyond
+    assert fitted(traded(3000, half_spread=2e-4, widening=0.02), WIDENS).estimates["half_spread"].beyond == ""
+
+
+def test_what_widens_a_spread_is_bounded_too_where_the_half_spread_beside_it_is_not_identified() -> None:
+    """Measured before: 20.6 bps at the median volatility, where 13.5 are the bound."""
+    draw = np.random.default_rng(332)
+    sample = traded(600, per_session=5, seed=332)
+    mid, sigma = sample["mid_price"].to_numpy(), sample["daily_volatility"].to_numpy()
+    paid = (2e-4 + 0.12 * sigma) * draw.lognormal(-0.32, 0.8, 600)
+    result = fitted(sample.assign(price=mid * (1.0 + np.sign(sample["quantity"].to_numpy()) * paid)), WIDENS)
+    assert result.estimates["half_spread"].raw is None
+    assert result.estimates["spread_volatility"].raw is not None
+    assert float(result.proposed.parts(1.0, 1.0, float(np.median(sigma))).half_spread) == pytest.approx(13.5e-4)
+
+
+def test_a_spread_that_narrows_with_volatility_is_fitted_without_it_and_keeps_to_the_lower_bound() -> None:
+    narrows = traded(3000, half_spread=8e-4, widening=-0.02)
+    estimates = fitted(narrows, WIDENS).estimates
+    assert estimates["spread_volatility"].raw == 0.0
+    side, mid = np.sign(narrows["quantity"]), narrows["mid_price"]
+    assert estimates["half_spread"].raw == pytest.approx(
+        float((side * (narrows["price"] - mid) / mid).mean()), rel=1e-9
+    )
+    small = fitted(traded(3000, half_spread=0.1e-4), WIDENS).proposed
+    assert float(small.parts(1.0, 1.0, 0.019).half_spread) == pytest.approx(4.5e-4 / 3.0, rel=0.02)
+
+
+def test_an_impact_that_is_stated_says_where_the_order_arrived() -> None:
+    """Of no reference: the arrival is the mid less the impact."""
+    sample = traded(10_000, b=0.09)
+    impact = sample["quantity"] * (sample["mid_price"] - sample["reference_price"])
+    estimate = fitted(sample.assign(impact_usd=impact, reference_price=np.nan)).estimates["permanent_impact"]
+    assert estimate.raw == pytest.approx(0.09, abs=0.015)
+
+
 def test_a_change_is_one_from_the_model_in_force_and_not_from_the_settings() -> None:
     sample = traded(3000, half_spread=7.5e-4)
     first = fitted(sample)

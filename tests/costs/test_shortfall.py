@@ -112,6 +112,12 @@ def test_what_trades_and_missed_rests_cost_is_what_the_book_lost_by_size_and_tim
     assert first == pytest.approx(
         {"delay": 10.0, "spread": 5.0, "temporary": 12.0, "permanent": 3.0, "commission": 1.0, "opportunity": 0.0}
     )
+    share = 5980.0 / 1e7  # the second states a mid alone: impact, and what of it stays, are the model's
+    temporary, permanent = 0.15 * 0.02 * share**0.5, 0.03 * 0.02 * share
+    moved = 200.0 * 29.92 * (1.0 / (1.0 - temporary - permanent) - 1.0)
+    second = dict(zip(COMPONENTS, fills.parts[1], strict=True))
+    assert second["permanent"] == pytest.approx(moved * permanent / (temporary + permanent))
+    assert second["temporary"] == pytest.approx(moved * temporary / (temporary + permanent))
     all_lines = joined_executions([fills, rest])
     rows = shortfall_rows(all_lines)
     real = 100.0 * (50.2 - 49.9) + 1.0 + 200.0 * (30.1 - 29.9) + 2.0 + 100.0 * (51.0 - 49.9)
@@ -129,3 +135,30 @@ def test_what_trades_and_missed_rests_cost_is_what_the_book_lost_by_size_and_tim
     ]  # fmt: skip
     assert rows[0].bps == pytest.approx(1e4 * rows[0].shortfall.total_usd / rows[0].ordered_usd)
     assert shortfall_rows(joined_executions([])) == []
+
+
+def test_a_rest_that_is_sold_counts_by_its_value_trades_nothing_and_is_missed_only_once_there_is_a_close() -> None:
+    rest = missed(
+        quantity=np.array([-100.0, -100.0]),
+        reference_price=np.array([50.0, 50.0]),
+        end_price=np.array([48.0, np.nan]),
+        share=np.array([0.001, 0.01]),
+        when=["open", "open"],
+    )
+    assert rest.ordered_usd.tolist() == [5000.0, 5000.0]
+    assert rest.traded_usd.tolist() == [0.0, 0.0]
+    assert rest.parts.sum(axis=1).tolist() == [200.0, 0.0]
+    labels = [row.label for row in shortfall_rows(rest) if row.group == "order size"]
+    assert labels == ["0.1% to 1% of ADV", "above 1% of ADV"]  # a size at an edge belongs above it
+
+
+def test_an_impact_without_its_mid_is_the_models() -> None:
+    one = {"quantity": np.array([100.0]), "price": np.array([50.0]), "reference_price": np.array([49.9])}
+    none = {name: np.array([np.nan]) for name in ("mid_price", "later_mid_price", "commission_usd")}
+    expected = MODEL.parts(5000.0, 1e7, 0.02)
+
+    def parts(impact_usd: float) -> list[float]:
+        said = {"impact_usd": np.array([impact_usd]), "share": np.array([0.0005]), "when": ["open"]}
+        return traded(**one, **none, **said, expected=expected).parts[0].tolist()  # type: ignore[arg-type]
+
+    assert parts(40.0) == parts(np.nan)

@@ -122,7 +122,10 @@ REPEATS = 250
 @pytest.mark.full
 @pytest.mark.parametrize("noise", NOISES)
 def test_intervals_of_what_is_paid_hold_whatever_its_noise(noise: str) -> None:
-    """In every cell at 0.90 or better of the samples that identify the coefficient, at least half of them."""
+    """In every cell at 0.90 or better of the samples that identify the coefficient, at least half of them.
+
+    Measured: 0.916 at least (what widens the spread, 1,000 fills of the smallest noise), 0.98 at most.
+    """
     for (terms, (settings, widening)), count in product(TERMS.items(), (100, 1000)):
         truth = {"half_spread": 4.5e-4, "commission": COMMISSION, "spread_volatility": widening}
         held: dict[str, list[bool]] = {name: [] for name in truth}

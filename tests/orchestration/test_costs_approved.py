@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,14 @@ from nn_assets.cli.costs import approve_costs, estimate_now, show_costs, show_sh
 from nn_assets.cli.status import report
 from nn_assets.costs.estimation import CostEstimate
 from nn_assets.errors import ControlError, NnAssetsError
-from nn_assets.operations.asof.costs import costs_in_force
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.asof.costs import cost_model, costs_in_force, recorded_cost_model_ids
 from nn_assets.operations.cost_estimation import record_cost_estimate
 from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
-from tests.orchestration.conftest import LAST, NAME, strategy_of
+from tests.operations import homes
+from tests.orchestration.conftest import CUT_LIVE, LAST, NAME, living_in, strategy_of, write_strategy
 from tests.orchestration.test_imported_fills import broker_file, in_force
 
 
@@ -56,6 +60,42 @@ def test_a_large_change_is_said_first_and_prices_what_comes_once_a_person_approv
     spread = shown["in_force"][0]
     assert (spread["coefficient"], spread["source"], spread["dated"]) == ("half_spread", "fitted", LAST)
     assert estimated().status == "in_force"  # the same fills again: no change from what was approved
+
+
+def spreads_paid(session: pd.Timestamp) -> np.ndarray:
+    """Half-spreads of the paper fills of a session, basis points."""
+    with open_history(strategy_of()) as history:
+        fills = history.stores.ledger.read("fills", NAME, session, session, where={"source": "paper"})
+    return (1e4 * fills["half_spread_usd"] / (fills["quantity"].abs() * fills["price"])).to_numpy()
+
+
+@pytest.mark.slow
+def test_what_was_approved_at_its_bound_prices_the_next_decision_and_goes_on_being_said(
+    cut_decided_home: Path, tmp_path: Path
+) -> None:
+    """Half a basis point is set and three are paid: six times it, like thirty where five are set."""
+    home = Path(shutil.copytree(cut_decided_home, tmp_path / "home"))
+    said = r"half_spread estimated [23]\.?\d* bps \(\S+ to \S+\), beyond the bound of 3 times the setting 0\.5 bps"
+    with living_in(home):
+        import_fills(NAME, broker_file(tmp_path, half_spread_bps=3.0))
+        assert estimated().status == "awaiting_approval"
+        assert re.search(said, show_costs(NAME)["text"])
+        approve_costs(NAME, "an operator", "the broker is dearer")
+        assert estimated().status == "in_force"  # the same fills again: it stays, and what they say is not forgotten
+        assert re.search(said, show_costs(NAME)["text"])
+        write_strategy(home)
+        homes.take_in(strategy_of())
+        last, following, *_ = sessions_between("XNYS", CUT_LIVE, LAST)
+        homes.decide(strategy_of(), [following])
+        assert spreads_paid(last) == pytest.approx(0.5, rel=0.3)
+        assert spreads_paid(following) == pytest.approx(1.5, rel=0.3)  # give or take the paper broker's noise
+        with open_history(strategy_of()) as history:
+            decided = history.stores.ledger.read("decisions", NAME, last, following)
+            of_each = [
+                cost_model(history.stores.ledger, history.strategy, one)
+                for one in recorded_cost_model_ids(decided).values()
+            ]
+        assert [model.half_spread.value for model in of_each] == pytest.approx([0.5e-4, 1.5e-4])
 
 
 @pytest.mark.full

@@ -127,3 +127,50 @@ def test_fills_of_unknown_volatility_count_in_no_third_and_shapes_must_match(gen
     assert slippage_by_volatility(realised, modelled, np.full_like(volatility, np.nan), 0.25).thirds == ()
     with pytest.raises(SchemaError, match="one volatility for each fill"):
         slippage_by_volatility(realised, modelled, volatility[1:], 0.25)
+
+
+def excess_of(p_value, count=20):
+    """Costs above 1.25 that one-sided t tests give this p value."""
+    pattern = np.tile([1.0, -1.0], count // 2)
+    return pattern + stats.t.isf(p_value, count - 1) * pattern.std(ddof=1) / count**0.5
+
+
+@pytest.mark.parametrize(("p_value", "breach"), [(0.045, True), (0.055, False)])
+def test_as_few_observations_as_are_needed_are_judged_at_the_level(p_value, breach):
+    result = slippage_breach(1.25 + excess_of(p_value), np.ones(20), 0.25)
+    assert result.p_value == pytest.approx(p_value)
+    assert result.breach is breach
+
+
+def test_costs_that_are_all_that_is_allowed_and_never_differ_are_no_breach():
+    assert not slippage_breach(np.full(30, 1.25), np.ones(30), 0.25).breach
+
+
+def thirds_of(*p_values):
+    realised = 1.25 + np.concatenate([excess_of(p_value) for p_value in p_values])
+    return slippage_by_volatility(realised, np.ones(60), np.repeat([0.01, 0.02, 0.03], 20), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("calm", "wild", "breach", "named"),
+    [(0.99, 0.01, True, True), (0.97, 0.01, True, False), (0.99, 0.03, False, False)],
+)
+def test_thirds_share_the_level_and_a_calm_one_holds_at_as_strict_a_level(calm, wild, breach, named):
+    result = thirds_of(calm, 0.97, wild)
+    assert result.thirds[2].breach is breach
+    assert ("calibrated to calm" in result.message) is named
+
+
+def test_all_fills_may_be_a_breach_that_no_third_is():
+    result = thirds_of(0.05, 0.05, 0.05)
+    assert not any(third.breach for third in result.thirds)
+    assert result.breach
+
+
+def test_fills_without_a_cost_move_no_third_and_one_volatility_is_all_the_calmest():
+    realised, volatility = 1.25 + np.tile(excess_of(0.5), 4), np.repeat([0.01, 0.02, 0.03, 0.9], 20)
+    realised[60:] = np.nan
+    thirds = slippage_by_volatility(realised, np.ones(80), volatility, 0.25).thirds
+    assert [third.observations for third in thirds] == [20, 20, 20]
+    alike = slippage_by_volatility(realised[:60], np.ones(60), np.full(60, 0.01), 0.25).thirds
+    assert [third.observations for third in alike] == [60, 0, 0]

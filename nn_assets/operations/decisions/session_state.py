@@ -13,7 +13,9 @@ from nn_assets.arrays import Symbol, values_of
 from nn_assets.contracts.frames import FillRows
 from nn_assets.errors import DecisionError
 from nn_assets.execution.orders import Orders, client_order_id
+from nn_assets.execution.venues import account_of, ledger_name
 from nn_assets.market.calendar.sessions import previous_session
+from nn_assets.operations.asof.accounts import ORDERS
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.refreshes import recorded_watch, watch_left_for_live
 from nn_assets.operations.edited import left_while_bound
@@ -189,12 +191,17 @@ def recorded_fill_costs(
 
 
 def _order_names(history: History, days: Sequence[pd.Timestamp]) -> frozenset[str]:
-    """Orders that decisions made and that fills of some sessions may be of: what is of none of them is a stop's."""
-    first = days[0] - pd.Timedelta(days=30)
-    orders = history.stores.ledger.read(
-        "orders", history.strategy.name, first, days[-1], columns=["session", "client_order_id"]
-    )
-    return frozenset(orders["client_order_id"])
+    """Orders that fills of some sessions may be of, but stops: those of decisions, and those of the account.
+
+    A broker's statement names an order as the venue does, which is by the account's own name of it.
+    """
+    ledger, strategy, first = history.stores.ledger, history.strategy, days[0] - pd.Timedelta(days=30)
+    decided = ledger.read("orders", strategy.name, first, days[-1], columns=["session", "client_order_id"])
+    account = account_of(strategy)
+    if account is None:
+        return frozenset(decided["client_order_id"])
+    sent = ledger.read(ORDERS, ledger_name(account), first, days[-1])
+    return frozenset(decided["client_order_id"]).union(sent.loc[sent["kind"] != "stop", "client_order_id"])
 
 
 def _batches(fills: FillRows, symbols: tuple[Symbol, ...], orders: frozenset[str]) -> tuple[FillArrays, ...]:
