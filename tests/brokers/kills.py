@@ -166,7 +166,8 @@ class World:
         self.switch = None
         if self.random.random() < self.switched_share:
             books = self.random.choice((("one",), ("two",), ("one", "two")))
-            state, before = self.random.choice(("HALTED", "REDUCING")), self.random.randrange(cycles)
+            state = self.random.choice(("HALTED", "REDUCING"))
+            before = self.random.randrange(cycles // 3, cycles)  # some orders were sent by then
             self.switch = Switch(books, state, before, self.random.randrange(before + 1, 2 * cycles + 1))
         self.days["days"] += 1
         self.days["closes first"] += self.closes_first
@@ -308,6 +309,7 @@ class World:
     def figure(self) -> str:
         """What was played, held against the oracle after each day."""
         done = Counter(entry["what"] for entry in self.liar.account.journal)
+        stops = sum(entry["what"] == "taken" and entry["type"] == "stop" for entry in self.liar.account.journal)
         rows = oracle.rows_of(self.ledger, "order_events")
         of_switch = Counter(row["event"] for row in rows if row["reason"] in ("halted", "reducing_only"))
         late = sum(row["reason"] == "late" for row in rows)
@@ -315,7 +317,7 @@ class World:
         days = ", ".join(f"{count} {what}" for what, count in self.days.items())
         return (
             f"seed {self.seed}: {self.outcomes['killed']} kills in {self.cycles} cycles of {days}; "
-            f"{done['taken']} orders taken (stops too), {done['refused']} refused, {again} sent again, "
+            f"{done['taken'] - stops} orders and {stops} stops taken, {done['refused']} refused, {again} sent again, "
             f"{done['came again']} came again, {late} too late; "
             f"by a switch {of_switch['withdrawn']} taken back and {of_switch['cancel_asked']} asked to end, "
             f"{self.at_work} at work as it was set; "
