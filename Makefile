@@ -56,7 +56,7 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy and the import contracts
 proof: $(VENV)/.installed-dev  ## what each defence and verdict does on markets whose truth is known; hours, goes on where it stopped
 	@$(BIN)/python -m tests.proof $(PROOF_FLAGS)
 
-faults: $(VENV)/.installed-dev  ## kills at every write point and things broken, into docs/faults.md; an hour, goes on where it stopped
+faults: $(VENV)/.installed-dev  ## kills at every write point and things broken, into docs/faults.md; some 15 minutes, goes on where it stopped
 	@$(BIN)/python -m tests.faults $(FAULTS_FLAGS)
 
 bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to tests/benchmarks/RESULTS.md

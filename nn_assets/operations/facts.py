@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -331,6 +332,12 @@ class StoredFacts:
     def decision_moments(self) -> pd.Series:
         """When each decided session was put on record, UTC, by session."""
         return decision_moments(self.stores.ledger, self.strategy.name)
+
+    def with_decided_since(self) -> Self:
+        """The same facts, and what was decided since they were read."""
+        facts = copy(self)
+        vars(facts).pop("decision_moments", None)
+        return facts
 
     def members(self, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> BoolArray | None:
         """Members of the universe as each session's decision knew them, (sessions, symbols); None without one."""

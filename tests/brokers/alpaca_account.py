@@ -148,6 +148,7 @@ class AlpacaAccount:
         }  # fmt: skip
         held, size = self.held[body["symbol"]], Decimal(body["qty"])
         if not self.turns_positions and held * (1 if body["side"] == "buy" else -1) < 0 and size > abs(held):
+            self._note("refused", name, symbol=body["symbol"], side=body["side"], type=body["type"])
             message = f"insufficient qty available for order (requested: {size}, available: {abs(held)})"
             return Answer({"code": 40310000, "message": message}, 403)
         begins = {"opg": "09:28", "cls": "15:50"}.get(body["time_in_force"], "24:00")

@@ -2,8 +2,10 @@
 
 Two books share the account. Each day both decide at random, their orders are sent before the open and fill after it;
 every cycle is a process of its own that sends, cancels, collects or reconciles, and is killed by SIGKILL once it has
-had a random part of the processor time that it would take. At the end of a day the venue is honest for once, a cycle
-runs to its end, and the oracle compares ledger and journal.
+had a random part of the processor time that it would take. On some days the venue turns no position, and what closes is
+all that is sent; on some a book, or both, is halted or may only reduce from some cycle on, until a later one or over
+the end of the day. At the end of a day the venue is honest for once, a cycle runs to its end, and the oracle compares
+ledger and journal.
 
 ``python -m tests.brokers.kills FOLDER KILLS SEED`` plays days until as many were killed, and prints after each day what
 they came to.
@@ -78,10 +80,14 @@ def book_of(name: str) -> Strategy:
     )
 
 
-class TurnsPositions(AlpacaVenue):
-    """The member, for an account whose orders may turn a position: each is sent as it was netted."""
+@dataclass(frozen=True)
+class Switch:
+    """A kill switch of some books, set before a cycle of a day and ACTIVE again before another, or after the day."""
 
-    closes_first = False
+    books: tuple[str, ...]
+    state: str
+    before: int
+    until: int
 
 
 @dataclass
@@ -96,8 +102,16 @@ class World:
     intended: list[tuple[str, Decimal]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     session: pd.Timestamp = FIRST
-    member: type[AlpacaVenue] = TurnsPositions
+    member: type[AlpacaVenue] = AlpacaVenue
     cycles: int = 0
+    closes_share: float = 0.3  # of the days, on which the venue turns no position
+    switched_share: float = 0.4  # of the days, on which a kill switch is set under way
+    days: Counter[str] = field(default_factory=Counter)
+    closes_first: bool = False
+    switch: Switch | None = None
+    at_work: int = 0  # orders that worked as a switch was set, and a cycle ran to its end at once
+    halted: frozenset[str] = frozenset()
+    plain: list[dict[str, str]] = field(default_factory=list)  # the journal of days without a switch
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -121,6 +135,8 @@ class World:
 
     def day(self, cycles: int) -> None:
         """Decide, then send and collect in cycles of which most are killed, then hold all against the journal."""
+        self._draw_day(cycles)
+        begun = len(self.liar.account.journal)
         with self.stores() as stores:
             self.decide(stores)
         opens = session_hours("XNYS", self.session, self.session).iloc[0]["opens"]
@@ -134,10 +150,40 @@ class World:
             after = number - before
             now = opens - pd.Timedelta(minutes=20) + number * _STEP
             now = now if after < 0 else opens + pd.Timedelta(minutes=1) + after * _STEP
+            if self.switch is not None and number == self.switch.before:
+                self.set_switch(self.switch.state)
+                if self.random.random() < 0.5:
+                    self.heed_switch(now, trades=self.liar.trades)
+            elif self.switch is not None and number == self.switch.until:
+                self.set_switch("ACTIVE")
             for _ in range(3):
                 self.liar.pass_time()
             self.cycle(now, may_be_killed=True)
-        self.end_of_day(opens + pd.Timedelta(hours=7))
+        self.end_of_day(opens, begun)
+
+    def _draw_day(self, cycles: int) -> None:
+        self.closes_first = self.random.random() < self.closes_share
+        self.liar.account.turns_positions = not self.closes_first
+        self.switch = None
+        if self.random.random() < self.switched_share:
+            books = self.random.choice((("one",), ("two",), ("one", "two")))
+            state = self.random.choice(("HALTED", "REDUCING"))
+            before = self.random.randrange(cycles // 3, cycles)  # some orders were sent by then
+            self.switch = Switch(books, state, before, self.random.randrange(before + 1, 2 * cycles + 1))
+        self.days["days"] += 1
+        self.days["closes first"] += self.closes_first
+        self.days[self.switch.state if self.switch else "ACTIVE"] += 1
+
+    def set_switch(self, state: str) -> None:
+        """Put on record what the switch of the day's books is from now on."""
+        assert self.switch is not None
+        with self.stores() as stores:
+            for book in self.switch.books:
+                number = stores.ledger.count("controls")
+                row = {"control_id": f"{number}", "kind": "kill_switch", "state": state, "who": "a person"}
+                rows = [row | {"reason": "a test", "details": {}}]
+                stores.ledger.append("controls", rows, run_id="switch", strategy=book)
+        self.halted = frozenset(self.switch.books if state == "HALTED" else ())
 
     def cycle(self, now: pd.Timestamp, *, may_be_killed: bool) -> None:
         """One process of the driver."""
@@ -174,6 +220,7 @@ class World:
 
         keys = EnvironmentKey(KEY), EnvironmentKey(KEY_SECRET)
         venue = self.member(*keys, self.url, RetryPolicy(attempts=3, sleep=lambda _: None), timeout_seconds=5.0)
+        venue.closes_first = self.closes_first  # type: ignore[misc]
         with self.stores() as stores:
             driver = Driver(stores, self.books, venue, "run", now=now, sleep=sleep)
             if "send" in does:
@@ -190,29 +237,58 @@ class World:
         """Where a cycle leaves what it came to."""
         return self.folder / "state.txt"
 
-    def end_of_day(self, now: pd.Timestamp) -> None:
-        """Let the venue be honest, a cycle run to its end, and the oracle look."""
+    def heed_switch(self, now: pd.Timestamp, *, trades: bool) -> None:
+        """Let the venue be honest, and a cycle run to its end: nothing works on there that the switch forbids."""
+        assert self.switch is not None
+        account = self.liar.account
+        self.at_work += sum(row["type"] != "stop" for row in account.working())
+        self.liar.calm()
+        self.cycle(now, may_be_killed=False)
+        assert oracle.work_against(account.working(), self.ledger, self.switch.books, self.switch.state) == []
+        self.liar.trades = trades
+        self.liar.lie()
+
+    def end_of_day(self, opens: pd.Timestamp, begun: int) -> None:
+        """Let the venue be honest, a cycle run to its end, and the oracle look; then resume what was halted, and again.
+
+        Parameters
+        ----------
+        begun : int
+            How much the journal held before the day.
+        """
         account = self.liar.account
         self.liar.calm()
         for row in account.working():
             if row["type"] != "stop":
                 account.end(row["client_order_id"], "expired")
+        self.agree(opens + pd.Timedelta(hours=7))
+        self.look(begun)
+        if self.switch is not None:
+            self.set_switch("ACTIVE")
+            self.agree(opens + pd.Timedelta(hours=8))
+            self.look(begun)
+
+    def agree(self, now: pd.Timestamp) -> None:
+        """Run cycles to their end until the account agrees, and its stops were sent."""
         self.state.unlink(missing_ok=True)
         for number in range(_HONEST_CYCLES):
             self.cycle(now + number * _STEP, may_be_killed=False)
             if number and self.state.read_text(encoding="utf-8") == AGREED:
                 break  # the second sends the stops of what the first took in
         assert self.state.read_text(encoding="utf-8") == AGREED, self.differences()
-        self.look()
 
     def differences(self) -> object:
         """What the last comparison on record names."""
         return oracle.rows_of(self.ledger, "reconciliations")[-1]["differences"]
 
-    def look(self) -> None:
+    def look(self, begun: int) -> None:
         """Hold the ledger against the venue's journal."""
         journal = self.liar.account.journal
-        assert oracle.orders_doubled(journal, self.intended) == []
+        of_today = journal[begun:]
+        plain = self.plain + ([] if self.switch else of_today)
+        assert oracle.orders_doubled(plain, self.intended) == []
+        assert oracle.asked_beyond(of_today, self.ledger) == []
+        assert oracle.sent_against_control(self.ledger) == []
         assert oracle.stops_doubled(journal, self.ledger) == []
         assert oracle.fills_lost_or_invented(journal, self.ledger) == ([], [])
         held, money = oracle.account_by_journal(journal, Decimal(2 * int(CAPITAL_USD)))
@@ -225,16 +301,29 @@ class World:
         assert total == held
         cash = Decimal(2 * int(CAPITAL_USD)) + sum((paid for _, paid in books.values()), Decimal(0))
         assert abs(cash - money) < Decimal("0.005")
-        assert oracle.stops_apart(self.liar.account.working(), books) == ({}, {})
+        due = {name: book for name, book in books.items() if name not in self.halted}
+        more, less = oracle.stops_apart(self.liar.account.working(), due)
+        refused = {(entry["symbol"], entry["side"] == "buy") for entry in of_today if entry["what"] == "refused"}
+        assert (more, {what: size for what, size in less.items() if what not in refused}) == ({}, {})
+        self.plain = plain
 
     def figure(self) -> str:
         """What was played, held against the oracle after each day."""
         done = Counter(entry["what"] for entry in self.liar.account.journal)
-        lies = sum(self.liar.counts.values())
+        stops = sum(entry["what"] == "taken" and entry["type"] == "stop" for entry in self.liar.account.journal)
+        rows = oracle.rows_of(self.ledger, "order_events")
+        of_switch = Counter(row["event"] for row in rows if row["reason"] in ("halted", "reducing_only"))
+        late = sum(row["reason"] == "late" for row in rows)
+        again = sum(row["event"] == "sending" and json.loads(row["details"])["number"] > 1 for row in rows)
+        days = ", ".join(f"{count} {what}" for what, count in self.days.items())
         return (
-            f"seed {self.seed}: {self.outcomes['killed']} kills in {self.cycles} cycles, {len(self.intended)} orders "
-            f"netted, {done['taken']} taken (stops too), {done['came again']} came again, {done['fill']} fills, "
-            f"{lies} lies; 0 orders doubled, 0 fills lost or invented, positions and cash the venue's"
+            f"seed {self.seed}: {self.outcomes['killed']} kills in {self.cycles} cycles of {days}; "
+            f"{done['taken'] - stops} orders and {stops} stops taken, {done['refused']} refused, {again} sent again, "
+            f"{done['came again']} came again, {late} too late; "
+            f"by a switch {of_switch['withdrawn']} taken back and {of_switch['cancel_asked']} asked to end, "
+            f"{self.at_work} at work as it was set; "
+            f"{done['fill']} fills, {sum(self.liar.counts.values())} lies; 0 orders doubled, 0 fills lost or invented, "
+            "positions and cash the venue's"
         )
 
     # --- what the books decide ------------------------------------------------------------------------
@@ -253,8 +342,9 @@ class World:
             orders = targets_to_orders(
                 SYMBOLS, target, moved.quantity, PRICES, np.zeros(3), strategy=strategy.name, session=self.session
             )
-            for index, quantity in zip(orders.symbol, orders.quantity, strict=True):
-                wanted[SYMBOLS[index]] += int(quantity)
+            for symbol, held, left in zip(SYMBOLS, moved.quantity.tolist(), target.tolist(), strict=True):
+                turns = held * left < 0.0
+                wanted[symbol] += int(0.0 - held if turns and self.closes_first else left - held)
             at = session_hours("XNYS", self.session, self.session).iloc[0]["closes"]
             rows = orders_frame(orders, SYMBOLS, session=self.session, execution="next_open", reference_at=at)
             with stores.ledger.transaction("round", strategy=strategy.name) as transaction:
@@ -263,7 +353,8 @@ class World:
                 transaction.append("holdings", holdings_frame(moved))
                 if len(rows):
                     transaction.append("orders", rows)
-        self.intended += [(symbol, Decimal(quantity)) for symbol, quantity in wanted.items() if quantity]
+        if self.switch is None:
+            self.intended += [(symbol, Decimal(quantity)) for symbol, quantity in wanted.items() if quantity]
         self.session = next_session("XNYS", self.session)
 
     def head(self, name: str) -> dict[str, object]:

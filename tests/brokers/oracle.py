@@ -6,9 +6,10 @@ import json
 import sqlite3
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import closing
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,115 @@ def orders_doubled(journal: Iterable[Entry], intended: Iterable[tuple[str, Decim
         if entry["what"] == "taken" and entry["type"] != "stop"
     )
     return [f"{count} x {name}" for name, count in (taken - Counter(intended)).items()]
+
+
+def asked_beyond(journal: Iterable[Entry], ledger: Path) -> list[str]:
+    """Orders that the venue took beyond what a book decided, all before them counted, and those none of the ledger's.
+
+    At each moment what works counts whole, what has ended as far as it filled, and what crossed within the account. A
+    share is of whole lots: one lot is passed over for each order that ended.
+
+    Parameters
+    ----------
+    journal : iterable of mapping
+        All of the orders that the ledger's had for some sessions.
+    """
+    shares = {row["client_order_id"]: row for row in rows_of(ledger, "account_orders") if row["kind"] != "stop"}
+    crossed: Counter[str] = Counter()
+    for row in rows_of(ledger, "account_fills"):
+        if row["fill_id"].startswith("crossed-"):
+            crossed.update({share["client_order_id"]: Fraction(share["quantity"]) for share in _json(row["allotment"])})
+    decided = {
+        row["client_order_id"]: Fraction(row["quantity"]) * (1 if row["side"] == "buy" else -1)
+        for row in rows_of(ledger, "orders")
+    }
+    filled, ended, faults = Counter[str](), set[str](), []
+    there: dict[str, Any] = {}
+    for entry in journal:
+        name = entry["client_order_id"]
+        if entry["what"] == "taken" and entry["type"] != "stop":
+            if name not in shares:
+                faults.append(f"{name}: none of the ledger's")
+                continue
+            there[name] = shares[name]
+        elif name in there and entry["what"] == "fill":
+            filled[name] += Fraction(entry["quantity"])
+        elif name in there and entry["what"] in ("canceled", "expired", "rejected"):
+            ended.add(name)
+        if name not in there or entry["what"] != "taken":
+            continue
+        asked, lots = Counter(crossed), Counter[str]()
+        for other, row in there.items():
+            part = filled[other] / Fraction(row["quantity"]) if other in ended else 1
+            for child in _json(row["allotment"]):
+                asked[child["client_order_id"]] += Fraction(child["quantity"]) * part
+                lots[child["client_order_id"]] += other in ended
+        for child in _json(shares[name]["allotment"]):
+            what, most = child["client_order_id"], decided[child["client_order_id"]]
+            if abs(asked[what]) > abs(most) + lots[what] or asked[what] * most < 0:
+                faults.append(f"{name}: {float(asked[what])} of {what}, which is of {float(most)}")
+    return faults
+
+
+def work_against(working: Iterable[Mapping[str, Any]], ledger: Path, books: Container[str], state: str) -> list[str]:
+    """What works at the venue of some books and may not under a switch: all if HALTED, what opens if REDUCING."""
+    order_of = {row["client_order_id"]: row for row in rows_of(ledger, "account_orders")}
+    held: Counter[tuple[str, str]] = Counter()
+    for row in rows_of(ledger, "account_fills"):
+        _receive(held, row)
+    faults = []
+    for there in working:
+        order = order_of[there["client_order_id"]]
+        left = 1 - Fraction(there["filled_qty"]) / Fraction(there["qty"])
+        for book, quantity in _of_books(order).items():
+            if book in books and not _passes(order, held[book, order["symbol"]], quantity * left, state):
+                faults.append(f"{float(quantity * left)} {order['symbol']} of {book}")
+    return faults
+
+
+def _receive(held: Counter[tuple[str, str]], fill: Mapping[str, Any]) -> None:
+    for share in _json(fill["allotment"]):
+        held[share["book"], fill["symbol"]] += Fraction(share["quantity"])
+
+
+def _of_books(order: Mapping[str, Any]) -> Mapping[str, Fraction]:
+    asked: Counter[str] = Counter()
+    for child in _json(order["allotment"]):
+        asked[child["book"]] += Fraction(child["quantity"])
+    return asked
+
+
+def _passes(order: Mapping[str, Any], before: Fraction, quantity: Fraction, state: str) -> bool:
+    after = before + quantity
+    reduces = order["kind"] == "stop" or (abs(after) < abs(before) and before * after >= 0)
+    return state == "ACTIVE" or (state == "REDUCING" and reduces)
+
+
+def sent_against_control(ledger: Path) -> list[str]:
+    """What was sent of a book while its kill switch was not ACTIVE: anything while HALTED, what opens while REDUCING.
+
+    By the order in which the ledger's rows were put on record. What a book holds is what fills on record gave it.
+    """
+    order_of = {row["client_order_id"]: row for row in rows_of(ledger, "account_orders")}
+    moments = [("control", row) for row in rows_of(ledger, "controls") if row["kind"] == "kill_switch"]
+    moments += [("fill", row) for row in rows_of(ledger, "account_fills")]
+    moments += [("sending", row) for row in rows_of(ledger, "order_events") if row["event"] == "sending"]
+    states: dict[str, str] = {}
+    held: Counter[tuple[str, str]] = Counter()
+    faults = []
+    for what, row in sorted(moments, key=lambda moment: int(moment[1]["sequence"])):
+        if what == "control":
+            states[row["strategy"]] = row["state"]
+            continue
+        if what == "fill":
+            _receive(held, row)
+            continue
+        order = order_of[row["client_order_id"]]
+        for book, quantity in _of_books(order).items():
+            before, state = held[book, order["symbol"]], states.get(book, "ACTIVE")
+            if not _passes(order, before, quantity, state):
+                faults.append(f"{float(quantity)} {order['symbol']} of {book}, {state}, which holds {float(before)}")
+    return faults
 
 
 def stops_doubled(journal: Iterable[Entry], ledger: Path) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from typing import Any
 
 from nn_assets.errors import NnAssetsError
 from nn_assets.store.ledger import engine
-from tests.faults.killing import ASKED, LINES, LISTS, Whole, again, apart_of, lived, rows
+from tests.faults.ends import ALERT, CANCEL, COMPARED, VERIFIED, End, causes_of_alerts, words_of
+from tests.faults.killing import Whole, again, lived
 from tests.faults.watched import Watch
 from tests.faults.world import DAY, Step, first_line, live
 from tests.forks import exit_code, forked
@@ -29,7 +31,7 @@ RERUN = "the same command again"
 
 @dataclass(frozen=True)
 class Fault:
-    """What is broken, while a step runs; what mends it; and what may be there besides at the end.
+    """What is broken, while a step runs; what mends it; and what it may leave.
 
     Attributes
     ----------
@@ -38,7 +40,7 @@ class Fault:
     inside : callable
         Called in the process of the step, before it.
     more : collection of str
-        Tables that may differ at the end, besides those that tell of whatever was in doubt, and files of lines.
+        Words of :data:`tests.faults.ends.MORE`: in which ways the end may differ.
     """
 
     name: str
@@ -162,6 +164,7 @@ _FILES = {
     "forecasts": ("round", f"{_LAKE}/forecasts/*.parquet"),
     "model weights": ("round", "home/models/*/*/weights.safetensors"),
 }
+_OF_UNREAD_FACTS = {"the pointer to the publication": {ALERT, COMPARED}}
 FAULTS = (
     Fault("the database is locked", "round", _locked, "end the other writer, then " + RERUN, _waits_a_second),
     Fault("the database is gone", "round", _away("home/ledger.sqlite*"), "put it back (restore), then " + RERUN),
@@ -170,27 +173,25 @@ FAULTS = (
     Fault("the disk is full, as orders go out", "account", _nothing, "free some room, then " + RERUN, _no_room),
     Fault("two rounds at once", "round", _nothing, "none: the second waits, then agrees with the first"),
     Fault("two looks after one account at once", "account", _nothing, "none: the second waits, and sends nothing"),
-    Fault(
-        "the clock is set back 40 days", "round", _nothing, "set the clock right, then " + RERUN, more={"verifications"}
-    ),
+    Fault("the clock is set back 40 days", "round", _nothing, "set the clock right, then " + RERUN, more={VERIFIED}),
     Fault("the home is read-only", "round", _read_only, "give the right to write back, then " + RERUN, as_anybody),
-    Fault("the anchor is gone", "round", _away("elsewhere"), "mount its disk, then " + RERUN),
+    Fault("the anchor is gone", "round", _away("elsewhere"), "mount its disk, then " + RERUN, more={ALERT}),
     Fault(
         "the venue is down",
         "account",
         _away(f"desk/{NAME}/in"),
         "have the desk's system run again, then " + RERUN,
-        more={"account_orders"},
+        more={ALERT, COMPARED, CANCEL},
     ),
     Fault(
         "a file of the venue is cut",
         "account",
         _changed(f"desk/{NAME}/in/fills-{DAY}.csv", _cut),
         "have the desk's system write it again, then " + RERUN,
-        more={"account_orders"},
+        more={ALERT, COMPARED, CANCEL},
     ),
     *(
-        Fault(f"{what}: {how}", step, _changed(where, change), _RESTORE)
+        Fault(f"{what}: {how}", step, _changed(where, change), _RESTORE, more=_OF_UNREAD_FACTS.get(what, ()))
         for what, (step, where) in _FILES.items()
         for how, change in _BROKEN.items()
     ),
@@ -204,7 +205,8 @@ def play(root: Path, whole: Whole, fault: Fault) -> dict[str, Any]:
     ------
     dict
         ``raises``: the error's first line, '' where the step came to its end. ``says``: status's first line while
-        the fault lasts. ``next``: what mends it. ``same``: what the end has besides.
+        the fault lasts. ``alerts``: what the alerts name that it left. ``next``: what mends it. ``same``: the words of
+        the end, see :data:`tests.faults.ends.WORDS`.
 
     Raises
     ------
@@ -212,19 +214,25 @@ def play(root: Path, whole: Whole, fault: Fault) -> dict[str, Any]:
         Rows or files are lost, or the end differs in more than the fault may tell of.
     """
     again(whole.before, root)
-    before = rows(root)
+    before = Counter(End.of(root).dumped)
     if fault.name.startswith("two "):
         raised, says = _twice(root, whole.step), ""
     else:
         with fault.broken(root):
             raised = _attempt(root, _moved_back(whole.step, fault), fault.inside)
             says = _said_meanwhile(root, _moved_back(whole.step, fault), fault.inside)
-        assert not set(before) - set(rows(root)), "rows are lost"
+        assert not before - Counter(End.of(root).dumped), "rows are lost"
         code, _ = lived(root, whole.step)
         assert code == 0
-    apart = apart_of(root, whole.after)
-    assert apart <= {*fault.more, *LINES, *ASKED, *LISTS}, apart
-    return {"raises": raised, "says": says, "next": fault.remedy, "step": fault.step, "same": sorted(apart) or "all"}
+    mine, theirs = End.of(root), End.of(whole.after)
+    return {
+        "raises": raised,
+        "says": says,
+        "alerts": [cause.replace(str(root), "ROOT") for cause in causes_of_alerts(mine, theirs)],
+        "next": fault.remedy,
+        "step": fault.step,
+        "same": sorted(words_of(mine, theirs, fault.more)),
+    }
 
 
 def _moved_back(step: Step, fault: Fault) -> Step:

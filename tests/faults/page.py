@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.faults.ends import MORE, WORDS
 from tests.faults.faulted import FAULTS
-from tests.faults.killing import LINES, LISTS
 from tests.faults.results import FOLDER, kept
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
@@ -35,26 +36,21 @@ killed again at the same place where it comes there again. A power cut, which ma
 was not tried.
 
 In every cell measured: **nothing is lost** (each row and file that was there is there, and the rows of a transaction
-are all there or none), the next step is to give the same command again, and the end is that of a day never killed. The
-clock stands still in these days, so that the ends can be compared:
+are all there or none), the next step is to give the same command again, and the end is that of a day never killed: the
+same fills, positions, decisions, orders at the desk and alerts, each once. The clock stands still in these days, so
+that the ends can be compared. How far they are the same is in the cell; any other difference fails:
+"""
+FAULTS_HEAD = """What a command says first where it stops, what status says first while the fault lasts, what the alerts
+of it name, and what was done, after which rows and files were those of a day without the fault, as far as the last
+column says: as above, or
 
-- **bytes**: every row of the ledger with its hash, and every file, are the same.
-- **asked**: so are all rows and files but those that tell of the kill: an order whose answer was in doubt was asked
-  about once more, or the account was compared once more (`order_events`, `reconciliations`, and the place of rows in
-  the chain). What was sent, filled and decided is the same.
-- **line**: so are all but the lines of a file that only grows (`alerts.jsonl`, the anchor): the cut line stays, and the
-  whole one follows it.
-- **list**: so are all but the list of a table's additions, which the next addition completes; the addition that it
-  lacks is read all the same.
-- **-**: the point has no write of its own before the next one.
+{more}
+
+`ROOT` is the folder of home, desk and anchor, `HASH` a hash. A full disk is a process that may write no more: what
+SQLite says of a disk that is truly full is "database or disk is full". That orders, fills and books are right where a
+venue drops, doubles and delays what it says is measured in `tests/brokers/kills.py`.
 """
-FAULTS_HEAD = """What a command says first where it stops, what status says first while the fault lasts, and what was
-done, after which rows and files were those of a day without the fault. `ROOT` is the folder of home, desk and anchor,
-`HASH` a hash. A full disk is a process that may write no more: what SQLite says of a disk that is truly full is
-"database or disk is full". That orders, fills and books are right where a venue drops, doubles and delays what it says
-is measured in `tests/brokers/kills.py`.
-"""
-NO_WRITE = "-"
+NO_WRITE, NO_WRITE_TEXT = "-", "the point has no write of its own before the next one."
 _HASH = re.compile(r"[0-9a-f]{12,}")
 
 
@@ -67,7 +63,7 @@ def text() -> str:
     measured = (
         f"Measured: {done} of {len(cells)} kills at {len(points)} write points, {mended} of {len(FAULTS)} faults.\n"
     )
-    parts = [HEAD, measured]
+    parts = [HEAD, _legend(WORDS | {NO_WRITE: NO_WRITE_TEXT}), "", measured]
     parts.append("## Write points\n")
     for step, words in STEPS.items():
         chosen = {name: about for name, about in points.items() if name.split(" | ")[0] == step}
@@ -77,7 +73,7 @@ def text() -> str:
         parts += [f"### {step}: {words}\n", *_said_after(chosen, killed), _table(("write point", *KILLS), rows)]
     parts += [
         "## Faults\n",
-        FAULTS_HEAD,
+        FAULTS_HEAD.format(more=_legend(MORE)),
     ]
     parts.append(
         _table(
@@ -92,17 +88,16 @@ def _point_row(name: str, about: Mapping[str, Any], killed: Mapping[str, Any]) -
     cells = []
     for moment in KILLS:
         cell = killed.get(f"{name} | {moment}")
-        cells.append(NO_WRITE if moment not in about["kills"] else NOT_YET if cell is None else _word(cell["same"]))
+        cells.append(NO_WRITE if moment not in about["kills"] else NOT_YET if cell is None else ", ".join(cell["same"]))
     return (f"`{name.split(' | ')[1]}`", *cells)
 
 
-def _word(same: str | list[str]) -> str:
-    if same == "rows and files, to the byte":
-        return "bytes"
-    for word, files in (("line", LINES), ("list", LISTS)):
-        if isinstance(same, list) and set(same) <= files:
-            return word
-    return "asked"
+def _legend(words: Mapping[str, str]) -> str:
+    """What each word means, a line of the list for each."""
+    return "\n".join(
+        textwrap.fill(f"- **{word}**: {text}", 120, subsequent_indent="  ", break_on_hyphens=False)
+        for word, text in words.items()
+    )
 
 
 def _said_after(points: Mapping[str, Any], killed: Mapping[str, Any]) -> Iterable[str]:
@@ -128,9 +123,9 @@ def _fault_row(name: str, step: str, cell: Mapping[str, Any] | None) -> tuple[st
     if cell is None:
         return name, step, NOT_YET, NOT_YET, NOT_YET
     stops = f"stops: {cell['raises']}" if cell["raises"] else "goes on"
-    sees = f"{stops}<br>status: {cell['says']}" if cell["says"] else stops
-    same = "the same rows and files" if cell["same"] == "all" else f"the same but for {', '.join(cell['same'])}"
-    return name, step, plain(sees).replace("|", "\\|"), cell["next"], same
+    status = [f"status: {cell['says']}"] if cell["says"] else []
+    sees = "<br>".join([stops, *status, *(f"alert: {cause}" for cause in cell["alerts"])])
+    return name, step, plain(sees).replace("|", "\\|"), cell["next"], ", ".join(cell["same"])
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

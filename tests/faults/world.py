@@ -146,12 +146,13 @@ def decide(*days: str) -> None:
 
 
 def accept_the_gift() -> None:
-    """What the desk holds too much, named, and accepted where it is not yet."""
+    """What the desk holds too much, named, and accepted where it is not yet; then looked after as the rest is."""
     look_after_account()
     with open_history(strategy_of()) as history:
         last = account_record(history.stores.ledger, NAME).last_reconciliation
     if last is not None and last["state"] == "differs":
         take_over(NAME, "an operator", "a gift", outside=False)
+    look_after_account()
 
 
 def halt() -> None:

@@ -52,6 +52,16 @@ def test_bytes_that_are_no_text_lose_no_alert_before_or_after_them(file: Path, d
     assert fault_of_alerts() is None
 
 
+def test_an_alert_cut_short_anywhere_is_there_once_whole_after_it_was_appended_again(file: Path) -> None:
+    appended("a")
+    whole = file.read_bytes()
+    for left in range(len(whole)):
+        file.write_bytes(whole[:left])
+        for _ in range(2):
+            assert appended("a") is None
+        assert ids(file) == ["a"], whole[:left]
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_file_in_its_place_is_said_and_fails_nobody_and_the_remedy_works(
     file: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], None]

@@ -14,6 +14,8 @@ from nn_assets.cli import accounts as commands
 from nn_assets.operations.account_faults import fault_of_unsent
 from nn_assets.operations.accounts import of_the_day
 from nn_assets.operations.accounts.sending import send_orders
+from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.situation import headline_now
 from tests.operations.account_books import DECIDED, NOON, Desk
 
 
@@ -22,12 +24,14 @@ def driven(desk: Desk, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
     monkeypatch.setenv("NN_ASSETS_HOME", str(folder))
     monkeypatch.setattr(of_the_day, "_driver", lambda *_: desk.driver())
     monkeypatch.setattr(of_the_day, "headline_now", lambda _: "first line")
-    return SimpleNamespace(stores=desk.stores, strategy=desk.account.strategies[0])
+    history = SimpleNamespace(stores=desk.stores, strategy=desk.account.strategies[0])
+    history.with_decided_since = lambda: history
+    return history
 
 
-def alerts(folder: Path) -> list[str]:
+def alerts(folder: Path, what: str = "cause") -> list[str]:
     files = sorted(folder.rglob("alerts.jsonl"))
-    return [json.loads(line)["cause"] for file in files for line in file.read_text().splitlines()]
+    return [json.loads(line)[what] for file in files for line in file.read_text().splitlines()]
 
 
 def test_a_venue_that_is_down_as_orders_go_out_is_an_alert_a_first_line_and_no_success(
@@ -60,6 +64,24 @@ def test_a_venue_that_is_down_as_orders_go_out_is_an_alert_a_first_line_and_no_s
     send_orders(desk.driver())
     assert len(desk.venue.taken) == 2
     assert fault_of_unsent(desk.stores.ledger, one, DECIDED, desk.moment) is None
+
+
+def test_an_alert_of_orders_that_wait_says_so_in_its_first_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first line was that of the session before, under which no action was needed."""
+    desk = Desk.of(tmp_path, "one")
+    driven(desk, monkeypatch, tmp_path)
+    monkeypatch.setattr(of_the_day, "headline_now", headline_now)
+    history = StoredFacts(desk.stores, desk.account.strategies[0], DECIDED)
+    assert history.decision_moments.empty  # read before the round
+    desk.decided("one", {"AAA": 100, "BBB": 10})
+    desk.venue.answers = ["down"]
+    of_the_day.after_round(history, "run", logging.getLogger())  # type: ignore[arg-type]
+    (said,) = alerts(tmp_path, "headline")
+    assert "2 orders for 2024-03-05 are not on the way to the venue" in said
+    assert said == str(headline_now(StoredFacts(desk.stores, desk.account.strategies[0], DECIDED)))
+    assert history.decision_moments.empty  # what a session knew stays as it was read
 
 
 def test_what_a_halt_keeps_back_is_not_called_missing(tmp_path: Path) -> None:

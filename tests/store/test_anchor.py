@@ -89,18 +89,52 @@ def test_a_ledger_rewritten_from_a_day_on_is_consistent_in_itself_and_found(copi
     assert DAYS[0] in finding.message
 
 
-def test_a_line_cut_short_spoils_no_other(copies: dict[str, Path], anchor: Path) -> None:
+CUT_SHORT = "2018-01-05T12:00:00+00:00 demo 2018-01-05 7:0123456789abcdef"
+
+
+@pytest.mark.parametrize("until", range(1, len(CUT_SHORT) + 1))
+def test_the_beginning_of_a_line_spoils_no_other_and_is_no_fault_once_a_whole_one_follows(
+    anchor: Path, until: int
+) -> None:
+    """A process killed as it writes leaves it in a file to which lines are only appended: nobody could mend it."""
+    head = ChainHead(7, "0" * 64)
+    anchor.write_text(f"{CUT_SHORT[:until]}\n{CUT_SHORT[:until]}")  # killed twice
+    cut = unanchored(0)
+    assert cut is not None
+    assert "2 lines of the anchor" in cut.found
+    assert anchor_head(head, "demo", "2018-01-05", NOON) is None
+    read = read_anchors()
+    assert read is not None
+    assert ([line.head for line in read.lines], read.unreadable) == ([head], 0)
+    assert unanchored(7) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "nothing of the kind",
+        "2018-01-05T12:00:00+00:00 demo 2018-01-05 7:0123 and more",
+        "2018-01-05T12:00:00+00:00 demo 2018-01-05 7:0123x",
+        f"2018-01-05T12:00:00+00:00 demo 2018-01-05 x:{'0' * 64}",
+        f"2018-01-05T12:00:00+00:00 demo 2018-01-05 7:{'0' * 65}",
+        f"2018-01-05T12:00:00+00:00 demo 2018-01-0512 7:{'0' * 60}",
+    ],
+)
+def test_a_line_that_is_no_beginning_of_one_is_a_fault_whatever_follows(anchor: Path, changed: str) -> None:
+    anchor.write_text(f"{changed}\n")
+    assert anchor_head(ChainHead(7, "0" * 64), "demo", "2018-01-05", NOON) is None
+    fault = unanchored(7)
+    assert fault is not None
+    assert f"1 line of the anchor {anchor} cannot be read" in fault.found
+
+
+def test_a_ledger_is_intact_beside_a_line_cut_short(copies: dict[str, Path], anchor: Path) -> None:
     anchor.write_text(anchor.read_text() + "2018-01-05T12:00:00+00:00 demo 2018-")
     with opened(copies[DAYS[-1]]) as ledger:
         append_round(ledger, day_round("2018-01-05", symbols=2))
         assert anchor_head(ledger.head(), "demo", "2018-01-05", NOON) is None
         assert verify(ledger).ok
-        fault = unanchored(ledger.last_appended("decisions", strategy="demo")["sequence"])  # type: ignore[index]
-    assert fault is not None
-    assert "1 lines of the anchor" in fault.found
-    read = read_anchors()
-    assert read is not None
-    assert (len(read.lines), read.unreadable) == (4, 1)
+        assert unanchored(int(ledger.last_appended("decisions", strategy="demo")["sequence"])) is None  # type: ignore[index]
 
 
 def test_an_anchor_that_cannot_be_written_is_a_named_fault_and_never_an_error(

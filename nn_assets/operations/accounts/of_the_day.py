@@ -43,6 +43,7 @@ def before_round(history: History, run_id: str, log: logging.Logger) -> None:
 
 def after_round(history: History, run_id: str, log: logging.Logger) -> None:
     """Send what the books of the strategy's account decided, once each of them has."""
+    history = history.with_decided_since()  # else the first line of an alert is that of before the round
     driver = _driver(history, run_id)
     if driver is not None:
         sent = send_orders(driver)

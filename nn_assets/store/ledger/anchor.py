@@ -11,6 +11,7 @@ ever appended to; a line that cannot be written is said, and stops nothing.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ from nn_assets.store.ledger.schema import CHAIN
 
 _WORDS = 4  # of a line
 _LONGEST_HASH = 64
+_CUT_SHORT = re.compile(r"[\dT:+-]{1,25}( \S*( [\d-]{0,10}( \d*(:[0-9a-f]{0,63})?)?)?)?")  # of a line
 _AT_ONCE = 500  # entries asked for in one statement
 
 
@@ -52,7 +54,11 @@ class AnchorFault:
 
 @dataclass(frozen=True)
 class Anchors:
-    """The lines of the file, in their order, and how many of them cannot be read."""
+    """The lines of the file, in their order, and how many of them cannot be read.
+
+    One that is the beginning of a line, as a process leaves it that is killed while it writes, is not counted where a
+    whole one follows: the head in that covers all that it would have.
+    """
 
     lines: tuple[Anchor, ...] = ()
     unreadable: int = 0
@@ -92,8 +98,14 @@ def read_anchors() -> Anchors | None:
     except OSError as error:
         found = f"the anchor {file} cannot be read: {error}"
         return Anchors(fault=AnchorFault(found, f"give this user the right to read and append to {file}"))
-    lines = [_read(line) for line in content.decode(errors="replace").splitlines() if line.strip()]
-    return Anchors(tuple(line for line in lines if line is not None), lines.count(None))
+    lines = [line for line in content.decode(errors="replace").splitlines() if line.strip()]
+    read = [_read(line) for line in lines]
+    last = max((number for number, anchor in enumerate(read) if anchor is not None), default=-1)
+    unreadable = sum(
+        anchor is None and (number > last or _CUT_SHORT.fullmatch(line) is None)
+        for number, (line, anchor) in enumerate(zip(lines, read, strict=True))
+    )
+    return Anchors(tuple(anchor for anchor in read if anchor is not None), unreadable)
 
 
 def unanchored(last_decision: int) -> AnchorFault | None:
@@ -116,8 +128,9 @@ def unanchored(last_decision: int) -> AnchorFault | None:
     if newest < last_decision:
         return _unwritable(file, f"its last line is of entry {newest}, and the last round is entry {last_decision}")
     if anchors.unreadable:
-        found = f"{anchors.unreadable} lines of the anchor {file} cannot be read"
-        return AnchorFault(found, "see who changed them; what they held is compared with nothing")
+        lines = "1 line" if anchors.unreadable == 1 else f"{anchors.unreadable} lines"
+        found = f"{lines} of the anchor {file} cannot be read"
+        return AnchorFault(found, "see who changed the file; what such a line held is compared with nothing")
     return None
 
 
