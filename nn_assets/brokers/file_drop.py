@@ -51,6 +51,9 @@ CASH = ("cash_usd", "as_of")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _FILLS_OF_A_DAY = re.compile(r"fills-(\d{4}-\d{2}-\d{2})\.csv")
 _COMES_IN = ("orders.csv", "positions.csv", "cash.csv")
+_MAY_PASS = ("half_written", "out_of_date", "reachable")  # the desk's system may be about to write it
+_WHOLE = "let the desk's system write the file again: beside, then renamed, its last line counting its rows"
+_MENDED = "correct it there, and what makes the desk's system write it so; nothing is taken from any file until then"
 _KINDS, _STATUSES = get_args(OrderKind), get_args(OrderStatus)
 
 
@@ -347,7 +350,7 @@ def _parsed(path: Path, content: bytes, columns: Sequence[str], wider: Sequence[
     rows = []
     for number, line in enumerate(lines[1:-1], start=2):
         if len(line) != len(columns):
-            raise _fault("half_written", path, f"{len(columns)} fields", f"{len(line)}", row=number)
+            raise _fault("fields", path, f"{len(columns)} fields", f"{len(line)}", row=number)
         odd = [field for field in line if has_control_characters(field)]
         if odd:
             raise _fault("characters", path, "fields without control characters", repr(odd[0])[:80], row=number)
@@ -356,11 +359,11 @@ def _parsed(path: Path, content: bytes, columns: Sequence[str], wider: Sequence[
 
 
 def _fault(rule: str, path: Path, expected: str, found: str, row: int | None = None) -> VenueDownError:
-    kind = VenueClosedError if rule == "columns" else VenueDownError  # what is half written may be whole in a moment
+    kind, remedy = (VenueDownError, _WHOLE) if rule in _MAY_PASS else (VenueClosedError, _MENDED)
     return kind(
         expected=f"{expected} in {path.parent.name}/{path.name}",
         found=found,
-        remedy="let the desk's system write the file again: beside, then renamed, its last line counting its rows",
+        remedy=remedy,
         file=str(path),
         row=row,
         rule=rule,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,14 +40,8 @@ def _of(name: str | None) -> AccountBooks:
 def _driven(name: str | None, command: str, work: Callable[[Driver], dict[str, Any]]) -> dict[str, Any]:
     account = _of(name)
     with open_stores() as stores:
-        driver = Driver.opened(stores, account, f"{_RUN} {command}", sleep=_told_wait)
+        driver = Driver.opened(stores, account, f"{_RUN} {command}")
         return {"account": account.name, **work(driver)}
-
-
-def _told_wait(seconds: float) -> None:
-    sys.stderr.write(f"waiting {seconds:.0f} s for the venue to tell the rest ...\n")
-    sys.stderr.flush()
-    time.sleep(seconds)
 
 
 def send(name: str | None, *, alone: bool) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from nn_assets.contracts.contract import Column, Contract
-from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, LEDGER, STRATEGY
+from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, FILLS, LEDGER, STRATEGY
+from nn_assets.contracts.statements import EXAMPLE, MAY_HAVE, MUST_HAVE, RULES
 from nn_assets.contracts.tables import CROSSING, LAKE
 
 _OPENING = """# Tables
@@ -32,6 +33,7 @@ def dictionary(brought: Iterable[Contract] = ()) -> str:
     of_all = "".join(_lines(STRATEGY | BOOKKEEPING))
     parts = ["## In the lake\n", *map(_table, LAKE), _OF_THE_LEDGER, of_all, *map(_table, (*LEDGER, AUDIT_CHAIN))]
     of_plugins = [_table(contract) for contract in brought]
+    parts += [_of_statements()]
     parts += ["## Handed over\n", *map(_table, CROSSING), *["## Of plug-ins\n"] * bool(of_plugins), *of_plugins]
     return "\n".join([_OPENING, *parts])
 
@@ -45,6 +47,14 @@ def _table(contract: Contract) -> str:
     sentences += [f"`nn-assets export {contract.exported}`."] * bool(contract.exported)
     more = f"\nThen {contract.more}.\n" if contract.more else ""
     return f"{' '.join(sentences)}\n\n{''.join(_lines(contract.stored))}{more}"
+
+
+def _of_statements() -> str:
+    """What ``nn-assets import-fills`` reads."""
+    columns = {name: FILLS.columns[name] for name in (*MUST_HAVE, *MAY_HAVE)}
+    example = "".join(f"    {line}\n" for line in EXAMPLE.splitlines())
+    head = "## Read from a broker's file\n\n`nn-assets import-fills FILE --strategy NAME`, into [fills](#fills)."
+    return f"{head} {RULES}\n\n{''.join(_lines(columns))}\n{example}"
 
 
 def _lines(columns: Mapping[str, Column]) -> Iterator[str]:

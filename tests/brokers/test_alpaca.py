@@ -14,7 +14,7 @@ from nn_assets.brokers import alpaca
 from nn_assets.brokers.alpaca import LIVE_VARIABLE, AlpacaVenue
 from nn_assets.errors import NnAssetsError, SettingsError
 from nn_assets.execution.own_venues import ALPACA_PAPER as PAPER
-from nn_assets.execution.venue import VenueDownError, VenueRefusedError, VenueUnsureError
+from nn_assets.execution.venue import VenueClosedError, VenueDownError, VenueRefusedError, VenueUnsureError
 from nn_assets.execution.venues import venue_of
 from nn_assets.sources.keys import EnvironmentKey
 from tests.brokers.alpaca_account import KEY, KEY_SECRET, AlpacaAccount
@@ -186,8 +186,9 @@ def test_a_rate_limit_is_waited_out_since_nothing_was_done(venue, vendor, other_
 def test_an_account_that_is_refused_is_down_whatever_is_asked(venue, vendor, status, message) -> None:
     for ask in (lambda: venue.send(order("one", 1.0)), venue.cash, venue.positions, lambda: venue.cancel("one")):
         vendor.faults = [Answer({"message": message}, status)]
-        with pytest.raises(VenueDownError, match="authorised"):
+        with pytest.raises(VenueClosedError, match="authorised"):
             ask()
+    assert vendor.slept == []
 
 
 def test_maintenance_is_down_and_over_once_it_answers(venue, vendor) -> None:

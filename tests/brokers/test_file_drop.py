@@ -10,7 +10,7 @@ import pytest
 from nn_assets.brokers.file_drop import FileDropVenue, open_file_drop
 from nn_assets.errors import SettingsError
 from nn_assets.execution.own_venues import FileDropSettings
-from nn_assets.execution.venue import VenueDownError, VenueRefusedError
+from nn_assets.execution.venue import VenueClosedError, VenueDownError, VenueRefusedError
 from nn_assets.execution.venues import venue_of
 from tests.brokers.desk import DeskSystem
 from tests.contracts.venues import BEFORE, VenueContract, order
@@ -109,6 +109,11 @@ def without_offset(desk: DeskSystem) -> None:
     path.write_text(path.read_text().replace("+00:00", ""))
 
 
+def with_a_field_too_many(desk: DeskSystem) -> None:
+    path = desk.folder / FILLS
+    path.write_text(path.read_text().replace(",50.0,", ",50,0,"))
+
+
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
@@ -121,6 +126,7 @@ def without_offset(desk: DeskSystem) -> None:
         (of_other_columns, "columns"),
         (without_number, "number"),
         (without_offset, "moment"),
+        (with_a_field_too_many, "fields"),
     ],
 )
 def test_a_file_that_is_not_as_the_page_says_is_named_with_its_rule_and_no_fill_is_taken(
@@ -133,6 +139,7 @@ def test_a_file_that_is_not_as_the_page_says_is_named_with_its_rule_and_no_fill_
     with pytest.raises(VenueDownError) as error:
         venue.fills(BEFORE)
     assert error.value.where["rule"] == rule
+    assert isinstance(error.value, VenueClosedError) == (rule != "half_written")  # else a look later finds the same
     assert str(error.value.where["file"]).startswith(str(desk.folder / "in"))
 
 
@@ -156,6 +163,7 @@ def test_positions_and_cash_older_than_the_newest_fill_are_not_given(venue, desk
     with pytest.raises(VenueDownError) as error:
         venue.cash()
     assert error.value.where["rule"] == "out_of_date"
+    assert not isinstance(error.value, VenueClosedError)
 
 
 def test_an_order_that_the_desk_does_not_tell_of_works_until_it_is_filled_whole(venue, desk) -> None:
@@ -198,7 +206,7 @@ def test_a_cell_that_nothing_can_be_made_of_is_named_with_its_row_and_file(venue
     header, row, end = (desk.folder / FILLS).read_text().splitlines()
     fields = dict(zip(header.split(","), row.split(","), strict=True)) | {column: cell}
     (desk.folder / FILLS).write_text("\n".join([header, ",".join(fields.values()), end, ""]))
-    with pytest.raises(VenueDownError) as error:
+    with pytest.raises(VenueClosedError) as error:
         venue.fills(BEFORE)
     assert (error.value.where["rule"], error.value.where["row"]) == (rule, 2)
 

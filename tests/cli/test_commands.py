@@ -302,6 +302,14 @@ def test_every_command_explains_itself_and_takes_json(give, command) -> None:
     assert "--json" in answer.out
 
 
+def test_help_of_import_fills_names_each_column_with_its_unit(give) -> None:
+    said = " ".join(give("import-fills", "--help").out.split())
+    for column in ("session (YYYY-MM-DD)", "quantity (shares)", "price (USD/share)", "commission_usd (USD)"):
+        assert column in said
+    assert "filled_at (UTC, as 2018-01-31T21:15:00+00:00)" in said
+    assert "NaN" in said
+
+
 @pytest.mark.parametrize(
     "words",
     [

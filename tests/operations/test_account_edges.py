@@ -125,7 +125,9 @@ def test_positions_filled_on_paper_are_named_as_that_at_the_first_meeting_with_a
 
 
 @pytest.mark.parametrize(("error", "waits"), [(VenueClosedError, 0), (VenueDownError, 2)])
-def test_what_waiting_cannot_change_is_not_waited_for(desk: Desk, error: type[NnAssetsError], waits: int) -> None:
+def test_what_waiting_cannot_change_is_not_waited_for_and_what_it_may_is_said(
+    desk: Desk, caplog: pytest.LogCaptureFixture, error: type[NnAssetsError], waits: int
+) -> None:
     def refuses() -> float:
         raise error(expected="the account's keys", found="status 401", remedy="correct them")
 
@@ -135,6 +137,13 @@ def test_what_waiting_cannot_change_is_not_waited_for(desk: Desk, error: type[Nn
     slept: list[float] = []
     result = reconcile(replace(desk.driver(), sleep=slept.append))
     assert (result.state, len(slept)) == ("differs", waits)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.endswith(f"; asking the venue again in 30 s, {ask} of 3") for ask, line in enumerate(said, 2)] == (
+        [True] * waits
+    )
+    assert all(
+        "account desk: the venue cannot be read: expected the account's keys; found status 401" in line for line in said
+    )
 
 
 def test_nothing_is_accepted_that_no_comparison_has_shown(desk: Desk) -> None:

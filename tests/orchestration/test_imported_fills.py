@@ -95,10 +95,20 @@ def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(de
         import_fills(NAME, file)
 
 
+def test_a_column_of_another_name_is_left_out_and_named(decided: Path, tmp_path: Path) -> None:
+    file = tmp_path / "broker.csv"
+    file.write_text("fill_id,client_order_id,symbol,session,quantity,price,comission_usd\n1,,A,2017-03-01,1,5,9\n")
+    answer = import_fills(NAME, file)
+    assert answer["columns_left_out"] == ["comission_usd"]
+    assert answer["text"].endswith("; columns left out: comission_usd")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("fill_id,symbol\n1,A\n", "client_order_id"),
+        ("fill_id,symbol\n1,A\n", "found no client_order_id, session, quantity, price, in columns fill_id, symbol."),
+        ("fill_id,symbol\n1,A\n", "may be left out, or empty: mid_price (USD/share), half_spread_usd (USD)"),
+        ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,nan,5\n", "'nan'"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n", "no row"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,2017-03-01,ten,5\n", "'ten'"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n1,2,A,soon,10,5\n", "'soon'"),

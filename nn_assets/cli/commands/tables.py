@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nn_assets.cli.app import DEFAULT_STRATEGY, AsJson, From, StrategyName, To, answer, app
+from nn_assets.contracts.statements import EXAMPLE, RULES, columns_text
 from nn_assets.operations.exported_names import DICTIONARY, TABLES
 from nn_assets.store.ledger.query_files import query_names, query_parameters
 
@@ -20,6 +21,15 @@ _EXPORTED = (
 )
 _VALUES = "PARAMETER=VALUE; again for another symbol or session. Needed: " + "; ".join(
     f"{name}: {', '.join(needed) or 'none'}" for name, needed in _NEEDED.items()
+)
+
+IMPORTED = "\n\n".join(
+    [
+        "Append real fills to the ledger; the next estimation of costs uses them.",
+        f"Columns {columns_text()}.",
+        RULES,
+        "\b\nExample:\n" + EXAMPLE,
+    ]
 )
 
 
@@ -55,17 +65,13 @@ def query_command(
     answer(as_json, lambda _: ledger.run_query(name, strategy, value or []))
 
 
-@app.command("import-fills")
+@app.command("import-fills", help=IMPORTED)
 def import_fills_command(
     file: Annotated[Path, typer.Argument(help="A CSV file of a broker's fills.")],
     strategy: StrategyName,
     as_json: AsJson = False,
 ) -> None:
-    """Append real fills to the ledger; the next estimation of costs uses them.
-
-    Columns needed: fill_id, client_order_id, symbol, session (YYYY-MM-DD), quantity (a sale is negative), price. Where
-    the broker states them: mid_price, half_spread_usd, commission_usd, impact_usd, filled_at (UTC), later_mid_price.
-    """
+    """As :data:`IMPORTED` says."""
     from nn_assets.operations.intake import fills
 
     answer(as_json, lambda _: fills.import_fills(strategy, file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from nn_assets.operations.asof.accounts import (
 from nn_assets.portfolio.adjustments import BookAdjustment
 from nn_assets.portfolio.book import Book
 from nn_assets.store.values import canonical_json
+
+_log = logging.getLogger(__name__)
 
 _SHARES = 1e-9
 _ASKS = 3
@@ -97,7 +100,11 @@ def _reconciled(driver: Driver, *, settles: bool) -> Reconciled:
             differences, settles = [{"kind": "venue", "says": unreached_text(error)}], settles and _may_pass(error)
         if not differences or not settles or asked == _ASKS - 1:
             break
-        driver.sleep(driver.account.settle_seconds / (_ASKS - 1))
+        wait = driver.account.settle_seconds / (_ASKS - 1)
+        if wait > 0.0:
+            message = "account %s: %s; asking the venue again in %.0f s, %d of %d"
+            _log.warning(message, driver.account.name, difference_text(differences), wait, asked + 2, _ASKS)
+        driver.sleep(wait)
     state = DIFFERS if differences else AGREED
     _put_on_record(driver, session, state, differences, of_cash)
     reached("reconciled")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from nn_assets.contracts import FILLS, validate
 from nn_assets.contracts.frames import FillRows
+from nn_assets.contracts.statements import EXAMPLE, MAY_HAVE, MUST_HAVE, columns_text
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
@@ -22,9 +23,8 @@ from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
 _LARGEST = 1e15
-_OPTIONAL = tuple(name for name, column in FILLS.columns.items() if column.nullable)
-_NEEDED = tuple(name for name in FILLS.columns if name not in (*_OPTIONAL, "source", "known_at"))
-_NUMBERS = ("quantity", "price", *(name for name in _OPTIONAL if FILLS.columns[name].kind == "number"))
+_EXAMPLE = EXAMPLE.splitlines()[:2]
+_NUMBERS = tuple(name for name in (*MUST_HAVE, *MAY_HAVE) if FILLS.columns[name].kind == "number")
 _NEAR = pd.Timedelta(days=2)  # a session may begin on the evening before, and UTC ends it on the day after
 
 
@@ -34,9 +34,7 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     Parameters
     ----------
     file : Path
-        Columns fill_id, client_order_id, symbol, session, quantity (signed: a sale is negative) and
-        price; mid_price, half_spread_usd, commission_usd, impact_usd, filled_at (UTC) and later_mid_price (30 to 60
-        minutes after the fill) where the broker states them.
+        Columns and what their cells may be: :mod:`nn_assets.contracts.statements`. Others are left out, and named.
 
     Raises
     ------
@@ -49,7 +47,9 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
         A fill id is on record with other values.
     """
     chosen = find_strategy(strategy).strategy
-    checked, equal = read_fills(file, chosen.market.calendar, Limits.of(chosen.source))
+    delivered = _delivered(file, Limits.of(chosen.source))
+    left_out = [name for name in delivered.columns if name not in (*MUST_HAVE, *MAY_HAVE)]
+    checked, equal = _checked(delivered, chosen.market.calendar, file)
     # Alone: a decision under way counts the fills recorded before it, and none recorded meanwhile.
     with open_history(chosen) as history, history.stores.alone(strategy):
         ledger = history.stores.ledger
@@ -61,8 +61,9 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
         appended = ledger.append("fills", checked, run_id=f"import:{file.name}", strategy=strategy)
     text = f"{strategy}: {appended.inserted} fills imported, {appended.unchanged} were there already"
     text += f", {equal} rows were equal to another" if equal else ""
+    text += f"; columns left out: {', '.join(left_out)}" if left_out else ""
     counts = {"delivered": len(checked) + equal, "imported": appended.inserted, "known": appended.unchanged}
-    return {"strategy": strategy, **counts, "equal_rows": equal, "text": text}
+    return {"strategy": strategy, **counts, "equal_rows": equal, "columns_left_out": left_out, "text": text}
 
 
 def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tuple[FillRows, int]:
@@ -80,18 +81,25 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
     SourceError, SchemaError
         As of :func:`import_fills`.
     """
+    return _checked(_delivered(file, limits), calendar, file)
+
+
+def _delivered(file: Path, limits: Limits) -> pd.DataFrame:
     remedy = "check the path, and that the file is plain UTF-8 text"
-    delivered = read_texts(file, limits, remedy)  # tickers such as TRUE and NAN are texts
+    return read_texts(file, limits, remedy)  # tickers such as TRUE and NAN are texts
+
+
+def _checked(delivered: pd.DataFrame, calendar: str, file: Path) -> tuple[FillRows, int]:
     distinct = delivered[~delivered.duplicated()]  # a row written twice is one fill
-    missing = [name for name in _NEEDED if name not in distinct.columns]
+    missing = [name for name in MUST_HAVE if name not in distinct.columns]
     if missing or distinct.empty:
         raise SourceError(
-            expected=f"rows with columns {', '.join(_NEEDED)}",
-            found=f"no {', '.join(missing)}" if missing else "no row",
-            remedy="export the fills with these columns, a header line first",
+            expected=f"rows of fills, {columns_text()}",
+            found=f"no {', '.join(missing)}, in columns {', '.join(distinct.columns)}" if missing else "no row",
+            remedy=f"export the fills with these columns, a header line first, such as {' and '.join(_EXAMPLE)}",
             file=str(file),
         )
-    frame = distinct.reindex(columns=[*_NEEDED, *_OPTIONAL]).assign(source="imported", known_at=now_utc())
+    frame = distinct.reindex(columns=[*MUST_HAVE, *MAY_HAVE]).assign(source="imported", known_at=now_utc())
     frame["session"] = _days(frame, calendar, file)
     for row, symbol in frame["symbol"].items():
         validate_symbol(symbol, file=str(file), row=int(str(row)))
