@@ -130,7 +130,7 @@ class FileDropVenue:
     def cancel(self, client_order_id: str) -> None:
         """As of :meth:`.Venue.cancel`."""
         open_ids = {row.client_order_id for row in self.orders([client_order_id]) if row.status == "working"}
-        if client_order_id in open_ids and self._sent_path(client_order_id).exists():
+        if client_order_id in open_ids:  # whether or not its own file was taken away once it was read
             path = self.folder / "out" / "cancels" / f"{client_order_id}.csv"
             self._put(path, _text_of(CANCELLED, (client_order_id,)), client_order_id)
 

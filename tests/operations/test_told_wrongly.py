@@ -120,7 +120,7 @@ def test_what_the_venue_says_is_filled_is_not_accepted_before_its_fills_are_told
 def test_a_fill_whose_price_waits_for_its_bar_is_not_accepted_as_a_difference(desk: Desk, monkeypatch) -> None:
     desk.venue.fill(sent(desk, {"AAA": 100})["AAA"], 100.0, 80.0)
     reconcile(desk.driver())
-    with pytest.raises(ControlError, match="waits for its session's bar"):
+    with pytest.raises(ControlError, match="wait for the bar of their session"):
         accept(desk.driver(), "me", "the venue is right")
     with_bar(monkeypatch, 80.0)
     assert reconcile(desk.driver()).state == "agreed"

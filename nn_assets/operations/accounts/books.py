@@ -169,6 +169,14 @@ def account_for(strategy: Strategy, ledger: Ledger | None = None) -> AccountBook
 
 def _shared(name: str, strategies: Iterable[Strategy]) -> AccountBooks:
     those = tuple(sorted(strategies, key=lambda strategy: strategy.name))
+    calendars = {strategy.name: strategy.market.calendar for strategy in those}
+    if len(set(calendars.values())) > 1:
+        raise SettingsError(
+            expected=f"one market.calendar for all strategies of the account {name}, by whose sessions it goes",
+            found=", ".join(f"{book}: {calendar}" for book, calendar in calendars.items()),
+            remedy="give those of another calendar an account of their own: execution.account",
+            key="market.calendar",
+        )
     for key in ("broker", "broker_settings"):
         values = {strategy.name: getattr(strategy.execution, key) for strategy in those}
         first = next(iter(values.values()))
@@ -361,6 +369,22 @@ class BooksMarket:
             (row["ex_session"], {row["symbol"]: float(row["value"])}) for row in records_of(rows.dropna(subset="value"))
         )
 
+    def dividends(self, strategy: Strategy, after: pd.Timestamp | None, until: pd.Timestamp) -> dict[str, float]:
+        """Dividends of the sessions after one up to another, dollars a share of the last one's; none where unread."""
+        versions = self._actions(strategy)
+        if after is None or after >= until or versions is None or isinstance(versions, str) or versions.empty:
+            return {}
+        rows = ACTION_FACTS.newest(versions)
+        rows = rows[(rows["ex_session"] > after) & (rows["ex_session"] <= until)].dropna(subset="value")
+        paid: dict[str, float] = {}
+        for row in records_of(rows.sort_values(["ex_session", "kind"], ascending=[True, False])):  # a split comes first
+            symbol, before = row["symbol"], paid.get(row["symbol"], 0.0)
+            if row["kind"] == "split":
+                paid[symbol] = before / float(row["value"])
+            elif row["kind"] == "dividend":
+                paid[symbol] = before + float(row["value"])
+        return {symbol: amount for symbol, amount in paid.items() if amount}
+
     def unread(self, strategy: Strategy) -> str | None:
         """Why the corporate actions that a book goes by cannot be read; None where they can."""
         versions = self._actions(strategy)
@@ -395,6 +419,18 @@ def session_of(account: AccountBooks, moment: pd.Timestamp) -> pd.Timestamp:
     calendar = account.strategies[0].market.calendar
     session: pd.Timestamp = sessions_of_moments(calendar, pd.Series([moment])).iloc[0]
     return session
+
+
+def session_of_stop_fill(account: AccountBooks, moment: pd.Timestamp) -> pd.Timestamp:
+    """The session that a stop's fill is of: told shortly after a close, the one that closed."""
+    session, before = session_of(account, moment), session_of(account, moment - _AFTER_CLOSE)
+    if before == session:
+        return session
+    opens = session_hours(account.strategies[0].market.calendar, session, session)["opens"].iloc[0]
+    return before if moment < opens else session
+
+
+_AFTER_CLOSE = pd.Timedelta(minutes=30)
 
 
 def last_opened(account: AccountBooks, now: pd.Timestamp) -> pd.Timestamp:

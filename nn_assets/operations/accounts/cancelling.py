@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
+from nn_assets.errors import NnAssetsError
 from nn_assets.execution.venue import OrderAtVenue, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow, session_of
-from nn_assets.operations.accounts.driver import Driver, as_now_recorded, at_of
+from nn_assets.operations.accounts.driver import UNREACHED, Driver, as_now_recorded, at_of
 from nn_assets.operations.accounts.outbox import let_through
+from nn_assets.operations.accounts.permission import closes_more_than_is_there
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.under_way import outlived, rests
 from nn_assets.operations.asof.accounts import TrackedOrder
@@ -50,18 +53,54 @@ def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) ->
 def cancel_orders(driver: Driver, client_order_ids: Collection[str] = ()) -> tuple[str, ...]:
     """Ask for the end of orders that may still fill, of all without names; a halt does not stop it.
 
-    Also of those that have ended by the ledger, and work at the venue all the same.
+    Also of those that have ended by the ledger, and work at the venue all the same. One that cannot be asked for, or a
+    listing that cannot be read, keeps none of the others from it.
+
+    Raises
+    ------
+    NnAssetsError
+        What the venue said where it could not be reached.
     """
     with driver.alone():
-        named = [
-            tracked
-            for tracked in [*live_orders(driver), *ended_but_at_work(driver)]
-            if not client_order_ids or tracked.order.client_order_id in client_order_ids
-        ]
-        for tracked in named:
-            cancel_one(driver, tracked)
-        ask(driver, ended_too=True)
-        return tuple(tracked.order.client_order_id for tracked in named)
+        asked: list[str] = []
+
+        def end(orders: Iterable[TrackedOrder]) -> None:
+            named = [t for t in orders if not client_order_ids or t.order.client_order_id in client_order_ids]
+            asked.extend(tracked.order.client_order_id for tracked in named)
+            cancel_each(driver, [(tracked, None, ()) for tracked in named])
+
+        faults = tried(
+            lambda: end(live_orders(driver)),
+            lambda: end(ended_but_at_work(driver)),
+            lambda: ask(driver, ended_too=True),
+        )
+        if faults:
+            raise faults[0]
+        return tuple(asked)
+
+
+def tried(*works: Callable[[], object]) -> list[NnAssetsError]:
+    """Do each piece of work, whatever a venue said in those before it; what it said where it could not be reached."""
+    faults = list[NnAssetsError]()
+    for work in works:
+        try:
+            work()
+        except UNREACHED as error:
+            faults.append(error)
+    return faults
+
+
+def cancel_each(driver: Driver, orders: Iterable[tuple[TrackedOrder, str | None, Collection[str]]]) -> None:
+    """Ask for the end of orders, each with why and for which orders of books, as :func:`cancel_one`.
+
+    Raises
+    ------
+    NnAssetsError
+        What the venue said first where it could not be reached; each of the others was asked for all the same.
+    """
+    faults = tried(*(partial(cancel_one, driver, tracked, why, children) for tracked, why, children in orders))
+    if faults:
+        raise faults[0]
 
 
 def cancel_one(driver: Driver, tracked: TrackedOrder, why: str | None = None, children: Collection[str] = ()) -> None:
@@ -111,15 +150,21 @@ def ended_but_at_work(driver: Driver) -> list[TrackedOrder]:
 
 
 def end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:
-    """Ask for the end of orders under way that are not to fill under the controls of now; stops are ended elsewhere.
+    """Ask for the end of orders under way that are not to fill under the controls of now.
 
-    Those of a halted book, and below that those of which something left would open or enlarge. Returns whether
+    Those of a halted book, its stops too but for those that another book shares: these are ended elsewhere. Below
+    that those of which something left would open or enlarge, or close more than the venue holds. Returns whether
     something of them goes again once they ended.
     """
     record, there = driver.record(), False
     by_name = {book.strategy.name: book for book in books}
-    for tracked in list(record.orders.values()):
-        if tracked.order.kind == "stop" or not tracked.is_live:
+    ended = list[tuple[TrackedOrder, str | None, Collection[str]]]()
+    kept = driver.unread_unhalted()
+    for tracked in live_orders(driver):
+        if tracked.order.kind == "stop":
+            names = {child.book for child in tracked.order.children}
+            if not names & kept and all(driver.control_of(name, record) is Control.HALTED for name in names):
+                ended.append((tracked, "halted", [child.client_order_id for child in tracked.order.children]))
             continue
         stopped, why = list[str](), "reducing_only"
         left = rests(tracked)
@@ -134,7 +179,12 @@ def end_stopped(driver: Driver, books: Iterable[BookNow]) -> bool:
                 split = driver.market.splits(now.strategy, now.session, tracked.order.session)
                 passes = let_through(mine, now.moved(record, split or {}), control)
             stopped += [child.client_order_id for child in mine if child not in passes]
+        if not stopped and closes_more_than_is_there(
+            tracked.order, abs(tracked.order.quantity - tracked.filled), record
+        ):
+            stopped, why = [child.client_order_id for child in left], "not_there"
         if stopped:
-            cancel_one(driver, tracked, why, stopped)
+            ended.append((tracked, why, stopped))
             there = there or len(stopped) < len(left)
+    cancel_each(driver, ended)
     return there

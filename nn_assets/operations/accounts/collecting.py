@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.execution.netting import Share, allotted, crossed
 from nn_assets.execution.venue import VenueFill, VenueUnsureError
 from nn_assets.market.calendar.sessions import session_close
-from nn_assets.operations.accounts.books import session_of
+from nn_assets.operations.accounts.books import session_of_stop_fill
 from nn_assets.operations.accounts.cancelling import ask, cancel_one
 from nn_assets.operations.accounts.driver import Driver, as_now_recorded, at_of
 from nn_assets.operations.accounts.points import reached
@@ -25,6 +25,7 @@ from nn_assets.settings import Strategy
 _OVERLAP = pd.Timedelta(days=4)
 _SLACK = 1e-9  # of a quantity
 _CLOCKS_APART = pd.Timedelta(minutes=5)
+_CLOCK_SET_BACK = pd.Timedelta(days=1)
 _COMMISSION, _COMMISSION_USD = 0.1, 100.0  # of a fill's value, and dollars: the larger is the most that is believed
 
 
@@ -40,7 +41,7 @@ class Collected:
         New fills that no book was given, and why.
     not_judged : int
         Fills far from the price that their orders were decided on, of sessions whose bars are not published yet: they
-        are taken in, or held back, once these are.
+        are taken in, or held back, once these are. And those of the next day by this machine's clock, once it is there.
     """
 
     fills: int = 0
@@ -112,9 +113,9 @@ def _cancel_what_outlived_its_session(driver: Driver) -> None:
 
 
 def _with_moments(fills: Sequence[VenueFill]) -> Sequence[VenueFill]:
-    if without := [fill.fill_id for fill in fills if pd.isna(fill.at)]:
+    if without := [fill.fill_id for fill in fills if pd.isna(fill.at) or fill.at.tzinfo is None]:
         raise VenueUnsureError(
-            expected="a moment of every fill",
+            expected="a moment of every fill, with its offset from UTC",
             found=f"none of {', '.join(without)}",
             remedy="have the venue say when these were made",
         )
@@ -125,7 +126,7 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
     """The fill as it goes on record; None where it is there, its state None where it cannot be judged yet."""
     known = [earlier for earlier in record.fills if earlier["fill_id"] == fill.fill_id]
     tracked = record.orders.get(fill.client_order_id)
-    session = session_of(driver.account, fill.at)
+    session = session_of_stop_fill(driver.account, fill.at)
     if tracked is not None and tracked.order.kind != "stop":
         session = tracked.order.session
     row: dict[str, Any] = {
@@ -147,6 +148,8 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
         digest = hashlib.sha256(repr(sorted((key, repr(value)) for key, value in row.items())).encode()).hexdigest()
         row |= {"fill_id": f"{fill.fill_id}~{digest[:12]}", "reason": "another fill of an id that is on record"}
         return None if any(earlier["fill_id"] == row["fill_id"] for earlier in record.fills) else row
+    if driver.now() + _CLOCKS_APART < fill.at <= driver.now() + _CLOCK_SET_BACK:
+        return row | {"state": None}
     why = _fault_of(tracked, fill) or _fault_of_moment(driver, record, tracked, fill)
     if why is None and tracked is not None:
         price = _price_fault(driver, tracked, fill, session)

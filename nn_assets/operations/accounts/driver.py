@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -31,6 +32,32 @@ from nn_assets.store.ledger.audit import verify_before_round
 
 UNREACHED = (VenueDownError, VenueUnsureError, SourceError)
 """What a venue raises where it says nothing of the account: then nothing is known of it."""
+
+
+class _Guarded:
+    """A venue whose faults are those of the port, whatever its member raises."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    def __getattr__(self, name: str) -> Any:
+        there = getattr(self._venue, name)
+        return partial(self._asked, there) if name in _DEEDS else there
+
+    def _asked(self, deed: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        try:
+            return deed(*given, **named)
+        except NnAssetsError:
+            raise
+        except Exception as error:
+            raise VenueUnsureError(
+                expected="an answer, or an error of the port, from the venue's member",
+                found=f"{type(error).__name__}: {error}",
+                remedy="report it to whoever keeps that member; what it was asked for may have been done",
+            ) from error
+
+
+_DEEDS = ("send", "cancel", "orders", "fills", "positions", "cash")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +81,7 @@ class Driver:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "market", BooksMarket(self.stores, self.account))
+        object.__setattr__(self, "venue", _Guarded(self.venue))
 
     @classmethod
     def opened(cls, stores: Stores, account: AccountBooks, run_id: str, **clock: Any) -> Driver:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Any
 
 from nn_assets.operations.accounts.books import AccountBooks, accounts
-from nn_assets.operations.accounts.cancelling import ask, cancel_one, ended_but_at_work
-from nn_assets.operations.accounts.driver import UNREACHED, Driver, unreached_text
-from nn_assets.operations.asof.accounts import account_record
+from nn_assets.operations.accounts.cancelling import ask, cancel_each, ended_but_at_work, tried
+from nn_assets.operations.accounts.driver import Driver, unreached_text
+from nn_assets.operations.asof.accounts import TrackedOrder, account_record
 from nn_assets.operations.stores import Stores
 from nn_assets.portfolio.breakers import Control
 
@@ -68,17 +68,17 @@ def end_halted(driver: Driver) -> tuple[list[str], str]:
         names = {child.book for tracked in record.orders.values() for child in tracked.order.children}
         halted = {name for name in names if driver.control_of(name, record) is Control.HALTED}
         halted -= driver.unread_unhalted()
-        try:
-            for tracked in live:
-                mine = [child for child in tracked.order.children if child.book in halted]
-                is_shared = len(mine) < len(tracked.order.children)
-                if mine and not (tracked.order.kind == "stop" and is_shared):
-                    asked.append(tracked.order.client_order_id)
-                    cancel_one(driver, tracked, "halted", [child.client_order_id for child in mine])
-            ask(driver, ended_too=True)
-            for tracked in ended_but_at_work(driver) if halted else ():
-                asked.append(tracked.order.client_order_id)
-                cancel_one(driver, tracked, "halted")
-        except UNREACHED as error:
-            return asked, unreached_text(error)
-    return asked, ""
+        of_halted: list[tuple[TrackedOrder, str, list[str]]] = []
+        for tracked in live:
+            mine = [child.client_order_id for child in tracked.order.children if child.book in halted]
+            if mine and not (tracked.order.kind == "stop" and len(mine) < len(tracked.order.children)):
+                of_halted.append((tracked, "halted", mine))
+        asked += [tracked.order.client_order_id for tracked, _, _ in of_halted]
+
+        def end_what_had_ended() -> None:
+            there = ended_but_at_work(driver) if halted else []
+            asked.extend(tracked.order.client_order_id for tracked in there)
+            cancel_each(driver, [(tracked, "halted", ()) for tracked in there])
+
+        faults = tried(lambda: cancel_each(driver, of_halted), lambda: ask(driver, ended_too=True), end_what_had_ended)
+    return asked, unreached_text(faults[0]) if faults else ""

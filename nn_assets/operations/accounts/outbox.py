@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,21 +14,22 @@ from nn_assets.execution.venue import closes_first
 from nn_assets.operations.accounts.books import BookNow
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.points import reached
-from nn_assets.operations.accounts.under_way import netted_before
+from nn_assets.operations.accounts.under_way import closable, netted_before, stopped_out
 from nn_assets.operations.asof.accounts import ORDERS
 from nn_assets.portfolio.actions import whole_lots
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.breakers import Control
 
 
-def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
+def commit_orders(driver: Driver, books: Collection[BookNow]) -> None:
     """Put the books' orders on record as the account's, netted, in one transaction; those there already stay.
 
-    Orders that the controls of now stop, or whose moment has gone, are left out. What an order left unfilled that was
-    ended for another book's sake goes again.
+    Orders that the controls of now stop, or whose moment has gone, are left out; so are those of a symbol whose stop
+    filled since they were decided, and, where positions differ, what would close more than the venue holds. What an
+    order left unfilled that was ended for another book's sake goes again.
     """
     record = driver.record()
-    before = netted_before(record)
+    before, there, hit = netted_before(record), closable(record), stopped_out(record, books)
     by_session: dict[pd.Timestamp, list[BookOrder]] = {}
     for book in books:
         if book.fill_session is None or book.fills_at is None or driver.now() >= book.fills_at:
@@ -45,7 +46,8 @@ def commit_orders(driver: Driver, books: Iterable[BookNow]) -> None:
         if closes_first(driver.venue):
             whole = after_splits(book.orders, split, book.strategy.portfolio.lot_size)
             allowed = no_further_than_zero(allowed, whole, moved)
-        by_session.setdefault(book.fill_session, []).extend(allowed)
+        allowed = [order for order in allowed if (order.book, order.symbol) not in hit]
+        by_session.setdefault(book.fill_session, []).extend(_no_more_than_there(allowed, there))
     reached("before_outbox")
     rows = [
         order.to_record()
@@ -86,6 +88,19 @@ def let_through(orders: Iterable[BookOrder], book: Book, control: Control) -> li
             kept.add(order.client_order_id)
             held[order.symbol] = before + order.quantity
     return [order for order in asked if order.client_order_id in kept]
+
+
+def _no_more_than_there(orders: Iterable[BookOrder], there: dict[str, float]) -> list[BookOrder]:
+    """Orders of no more than the venue holds, of symbols whose positions differ; what they close is taken off there."""
+    limited = []
+    for order in orders:
+        size = abs(order.quantity)
+        if order.symbol in there:
+            held = there[order.symbol]
+            size = min(size, abs(held)) if held * order.quantity < 0.0 else 0.0
+            there[order.symbol] = held + math.copysign(size, order.quantity) if size else held
+        limited.append(replace(order, quantity=math.copysign(size, order.quantity)))
+    return [order for order in limited if order.quantity != 0.0]
 
 
 def only_reduces(held: float, quantity: float) -> bool:

@@ -9,7 +9,7 @@ from nn_assets.execution.netting import AccountOrder
 from nn_assets.operations.accounts.books import BookNow
 from nn_assets.operations.accounts.driver import Driver
 from nn_assets.operations.accounts.outbox import let_through, only_reduces
-from nn_assets.operations.accounts.under_way import not_counted
+from nn_assets.operations.accounts.under_way import closable, not_counted, stopped_out
 from nn_assets.operations.asof.accounts import AccountRecord
 from nn_assets.operations.asof.controls import fill_moment
 from nn_assets.portfolio.breakers import Control
@@ -23,39 +23,64 @@ def stopped_by(
 ) -> tuple[str, list[str]] | None:
     """Why an order may not be sent now, and for which orders of books; None where it may."""
     every = [child.client_order_id for child in order.children]
-    strategies = [driver.account.of(child.book) for child in order.children]
-    if any(strategy is None for strategy in strategies):
+    strategies = [strategy for child in order.children if (strategy := driver.account.of(child.book)) is not None]
+    if len(strategies) < len(order.children):
         return "no_strategy", every
-    if order.kind != "stop":
-        moments = [fill_moment(strategy, order.session) for strategy in strategies if strategy is not None]
-        hours = driver.hours_of(order)
-        moments += [] if hours is None else [hours.ends]
-        if driver.now() >= min(moments):
-            return "late", every
-    if uncounted := not_counted(order, record):
-        return "uncounted", uncounted
     by_name = {book.strategy.name: book for book in books}
     books_of = [by_name[name] for name in sorted({child.book for child in order.children})]
-    if any(driver.market.splits(book.strategy, book.session, order.session) is None for book in books_of):
+    unread = any(driver.market.splits(book.strategy, book.session, order.session) is None for book in books_of)
+    if order.kind == "stop":
+        halted = any(driver.control_of(book.strategy.name, record) is Control.HALTED for book in books_of)
+        return (UNREAD, every) if unread else ("halted", every) if halted else None
+    moments = [fill_moment(strategy, order.session) for strategy in strategies]
+    hours = driver.hours_of(order)
+    moments += [] if hours is None else [hours.ends]
+    if driver.now() >= min(moments):
+        return "late", every
+    if uncounted := not_counted(order, record):
+        return "uncounted", uncounted
+    if unread:
         return UNREAD, every
-    if order.kind != "stop" and (code := _beyond_what_may_be_sent(order, by_name, record)) is not None:
-        return code, every
+    return _stopped_by_holdings(order, books_of, record) or _stopped_by_controls(driver, order, by_name, record)
+
+
+def _stopped_by_holdings(
+    order: AccountOrder, books: Iterable[BookNow], record: AccountRecord
+) -> tuple[str, list[str]] | None:
+    """For which orders of books the position is not what they were decided on, and why."""
+    hit = stopped_out(record, books)
+    if gone := [child.client_order_id for child in order.children if (child.book, order.symbol) in hit]:
+        return "stop_filled", gone
+    if closes_more_than_is_there(order, abs(order.quantity), record):
+        return "not_there", [child.client_order_id for child in order.children]
+    return None
+
+
+def _stopped_by_controls(
+    driver: Driver, order: AccountOrder, books: Mapping[str, BookNow], record: AccountRecord
+) -> tuple[str, list[str]] | None:
+    """Which limit on sendings, or control of a book, keeps an order back, and for which orders of books."""
+    if (code := _beyond_what_may_be_sent(order, books, record)) is not None:
+        return code, [child.client_order_id for child in order.children]
     for name in sorted({child.book for child in order.children}):
-        mine = [child for child in order.children if child.book == name]
         control = driver.control_of(name, record)
-        if order.kind == "stop":
-            if control is Control.HALTED:
-                return "halted", every
-            continue
         if control < Control.REDUCING:
             continue
-        now = by_name[name]
+        mine, now = [child for child in order.children if child.book == name], books[name]
         split = driver.market.splits(now.strategy, now.session, order.session)
         passes = let_through(mine, now.moved(record, split or {}), control)
         if passes != mine:
             stopped = [child.client_order_id for child in mine if child not in passes]
             return ("halted" if control is Control.HALTED else "reducing_only"), stopped
     return None
+
+
+def closes_more_than_is_there(order: AccountOrder, left: float, record: AccountRecord) -> bool:
+    """Whether what is left of an order would close more than the venue holds, where its positions differ."""
+    there = closable(record, beside=(order.client_order_id,)).get(order.symbol)
+    if there is None:
+        return False
+    return left > (abs(there) if there * order.quantity < 0.0 else 0.0) * (1.0 + 1e-9)
 
 
 def _worth(order: AccountOrder) -> float:

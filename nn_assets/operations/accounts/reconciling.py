@@ -208,8 +208,8 @@ def _holdings_of_venue(driver: Driver) -> tuple[dict[str, float], float]:
     VenueUnsureError
         One of them is no number: then nothing is known of the account.
     """
-    positions = {symbol: float(quantity) for symbol, quantity in driver.venue.positions().items()}
-    cash = float(driver.venue.cash())
+    positions = {symbol: _number(quantity) for symbol, quantity in driver.venue.positions().items()}
+    cash = _number(driver.venue.cash())
     if wrong := [f"{name} {value}" for name, value in {**positions, CASH: cash}.items() if not math.isfinite(value)]:
         raise VenueUnsureError(
             expected="positions and cash that are numbers",
@@ -217,6 +217,10 @@ def _holdings_of_venue(driver: Driver) -> tuple[dict[str, float], float]:
             remedy="have the venue say what it holds",
         )
     return positions, cash
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, Any]]:
@@ -249,10 +253,10 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
     """Take what the venue says as the truth, on record; the books are adjusted as their next sessions begin.
 
     The rule: what the venue holds less than the books is taken off the books on that side in proportion to what they
-    hold; what it holds more goes to the book that holds most of the symbol, else to the first by name that has it among
-    its symbols, at the book's own mark; cash goes to the books in proportion to their equity, to the cent. Positions of
-    symbols that no book has, and orders that are none of the account's, are accepted as no book's: from then on they
-    are left out. The sum then equals the account.
+    hold, once what was accepted as no book's is gone; what it holds more goes to the book that holds most of the
+    symbol, else to the first by name that has it among its symbols, at the book's own mark; cash goes to the books in
+    proportion to their equity, to the cent. Positions of symbols that no book has, and orders that are none of the
+    account's, are accepted as no book's: from then on they are left out. The sum then equals the account.
 
     Parameters
     ----------
@@ -310,16 +314,20 @@ def _fills_to_come(driver: Driver) -> list[str]:
             whole = answer.quantity if answer.status == "filled" else answer.filled_quantity
             filled[answer.client_order_id] = abs(whole)
     orders = record.orders
+    kept: dict[str, float] = {}  # told, and given to no book: what is accepted is in place of them
+    for row in record.held_back:
+        if math.isfinite(row["quantity"]):
+            kept[row["client_order_id"]] = kept.get(row["client_order_id"], 0.0) + abs(row["quantity"])
     return [
         f"{name} of {orders[name].order.symbol}: {quantity:g} filled by the venue, {abs(orders[name].filled):g} told"
         for name, quantity in filled.items()
-        if is_beyond(quantity, orders[name])
+        if is_beyond(quantity - kept.get(name, 0.0), orders[name])
     ]
 
 
 def _require_every_fill(not_judged: int, to_come: Iterable[str]) -> None:
     """Refuse an acceptance while fills are to come that would be booked besides."""
-    waiting = [f"{not_judged} whose price waits for its session's bar"] if not_judged else []
+    waiting = [f"{not_judged} that wait for the bar of their session, or for the clock"] if not_judged else []
     if to_wait_for := [*waiting, *to_come]:
         raise ControlError(
             expected="fills that are all on record or held back",
@@ -385,6 +393,9 @@ def _accepted(
         if row["kind"] != "position":
             continue
         symbol, difference = row["symbol"], float(positions.get(row["symbol"], 0.0)) - row["books"]
+        if (outsiders := beside.get(symbol, 0.0)) * difference < 0.0:  # what is no book's goes first
+            gone = math.copysign(min(abs(outsiders), abs(difference)), difference)
+            beside[symbol], difference = outsiders + gone, difference - gone
         shares = {} if outside else _by_book(symbol, difference, compared.books, driver.account.lot_size)
         for name, quantity in shares.items():
             book = compared.books[name]

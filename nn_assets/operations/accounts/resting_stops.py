@@ -14,8 +14,8 @@ from nn_assets.execution.netting import AccountOrder, BookOrder, netted
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.operations.accounts.books import BookNow
 from nn_assets.operations.accounts.driver import Driver
-from nn_assets.operations.accounts.under_way import is_over
-from nn_assets.operations.asof.accounts import DIFFERS, AccountRecord, TrackedOrder
+from nn_assets.operations.accounts.under_way import held_where_positions_differ, is_over, untold
+from nn_assets.operations.asof.accounts import AccountRecord, TrackedOrder
 from nn_assets.operations.asof.sendings import STOP_SENDINGS
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import Strategy
@@ -29,10 +29,11 @@ def desired_stops(
     """The stops of what each book holds, moved by the fills on record, by the session from which they rest.
 
     None of a halted book, none of a book that trades at closes (it decides by its stops itself), and none of a position
-    that an order under way closes: that goes before, and what it leaves is protected after. Where positions differ,
-    none of more than the venue holds: a stop beyond that would open the other side.
+    that an order under way closes: that goes before, and what it leaves is protected after. Of what the venue filled
+    and did not tell yet, none. A level is lowered by dividends as the round of their session lowers it. Where positions
+    differ, none of more than the venue holds: a stop beyond that would open the other side.
     """
-    there = _held_where_positions_differ(record)
+    there, not_told = held_where_positions_differ(record), _not_told(record)
     desired: dict[pd.Timestamp, list[BookOrder]] = {}
     for book in books:
         strategy = book.strategy
@@ -44,6 +45,11 @@ def desired_stops(
             desired.setdefault(session, []).extend(_as_they_rest(record, strategy.name))
             continue
         moved = book.moved(record, split)
+        lowered = driver.market.dividends(strategy, book.session, session)
+        before = {
+            symbol: abs(held) * split.get(symbol, 1.0)
+            for symbol, held in zip(book.left.symbols, book.left.quantity.tolist(), strict=True)
+        }
         closing = _closed_by_orders(strategy.name, record, book, driver.now())
         for symbol, quantity, price in zip(
             moved.symbols, moved.quantity.tolist(), moved.stop_price.tolist(), strict=True
@@ -51,25 +57,32 @@ def desired_stops(
             if quantity == 0.0 or not math.isfinite(price) or (symbol, quantity < 0.0) in closing:
                 continue
             side, size = math.copysign(1.0, quantity), abs(quantity)
+            size = max(0.0, size - not_told.get((strategy.name, symbol, side < 0.0), 0.0))
+            level = price - lowered.get(symbol, 0.0) * min(1.0, before.get(symbol, 0.0) / abs(quantity))
             if symbol in there:
                 size = min(size, max(0.0, side * there[symbol]))
                 there[symbol] -= side * size
             if size == 0.0:
                 continue
-            name = f"resting stop\x1f{strategy.name}\x1f{symbol}\x1f{side * size!r}\x1f{price!r}"
+            name = f"resting stop\x1f{strategy.name}\x1f{symbol}\x1f{side * size!r}\x1f{level!r}"
             identity = hashlib.sha256(name.encode()).hexdigest()[:32]
-            stop = BookOrder(strategy.name, identity, symbol, -side * size, "stop", price, price)
+            stop = BookOrder(strategy.name, identity, symbol, -side * size, "stop", level, level)
             desired.setdefault(session, []).append(stop)
     return desired
 
 
-def _held_where_positions_differ(record: AccountRecord) -> dict[str, float]:
-    """What the venue held of the books' by the last comparison, of symbols whose positions differed then."""
-    last = record.last_reconciliation
-    if last is None or last["state"] != DIFFERS:
-        return {}
-    apart = [row for row in last["differences"] if row["kind"] == "position"]
-    return {row["symbol"]: float(row["venue"]) - record.outside.get(row["symbol"], 0.0) for row in apart}
+def _not_told(record: AccountRecord) -> dict[tuple[str, str, bool], float]:
+    """By book, symbol and whether it sells: what the venue filled of orders that ended, and did not tell yet.
+
+    Of an order of several books it may be any one's.
+    """
+    amounts: dict[tuple[str, str, bool], float] = {}
+    for tracked in record.orders.values():
+        if amount := untold(tracked, record):
+            for child in tracked.order.children:
+                key = child.book, tracked.order.symbol, amount > 0.0
+                amounts[key] = amounts.get(key, 0.0) + abs(amount)
+    return amounts
 
 
 def _as_they_rest(record: AccountRecord, book: str) -> list[BookOrder]:
@@ -152,14 +165,20 @@ def _closed_by_orders(book: str, record: AccountRecord, now: BookNow, moment: pd
     known = [
         child
         for tracked in record.orders.values()
-        if tracked.order.kind != "stop" and tracked.is_live
-        if not is_over(now.strategy.market.calendar, tracked.order.session, moment)
+        if tracked.order.kind != "stop"
+        if _crosses(tracked)
+        or (tracked.is_live and not is_over(now.strategy.market.calendar, tracked.order.session, moment))
         for child in tracked.order.children
         if child.book == book
     ]
     return {
         (order.symbol, order.quantity > 0.0) for order in (*known, *under_way) if order.client_order_id not in ended
     }
+
+
+def _crosses(tracked: TrackedOrder) -> bool:
+    """Whether books' orders cancel each other out, and fill at the official price once the bar is there."""
+    return tracked.order.quantity == 0.0 and tracked.status == "waiting"
 
 
 def _session_to_rest(strategy: Strategy, now: pd.Timestamp) -> pd.Timestamp:

@@ -10,7 +10,15 @@ import pandas as pd
 from nn_assets.execution.netting import AccountOrder, BookOrder
 from nn_assets.execution.venue import VenueDownError, VenueRefusedError, VenueUnsureError
 from nn_assets.operations.accounts.books import BookNow
-from nn_assets.operations.accounts.cancelling import ask, cancel_one, end_stopped, ended_but_at_work, live_orders
+from nn_assets.operations.accounts.cancelling import (
+    ask,
+    cancel_each,
+    cancel_one,
+    end_stopped,
+    ended_but_at_work,
+    live_orders,
+    tried,
+)
 from nn_assets.operations.accounts.driver import UNREACHED, Driver, at_of, unreached_text
 from nn_assets.operations.accounts.outbox import commit_orders
 from nn_assets.operations.accounts.permission import UNREAD, stopped_by
@@ -110,18 +118,25 @@ def _states(driver: Driver, books: Iterable[BookNow]) -> dict[str, str]:
 
 def _end_what_may_not_go_on(driver: Driver, books: Iterable[BookNow]) -> str:
     """Ask for the end of orders under way that the controls of now would not send; what a venue that is down said."""
-    try:
-        ask(
-            driver, ended_too=any(tracked.stopped or outlived(driver, tracked.order) for tracked in live_orders(driver))
-        )
-        if end_stopped(driver, books):
-            ask(driver, ended_too=True)
+    live = live_orders(driver)
+    again = list[bool]()
+
+    def end_what_had_ended() -> None:
         if any(driver.control_of(book.strategy.name, driver.record()) is Control.HALTED for book in books):
-            for tracked in ended_but_at_work(driver):
-                cancel_one(driver, tracked, "halted")
-    except UNREACHED as error:
-        return unreached_text(error)
-    return ""
+            cancel_each(driver, [(tracked, "halted", ()) for tracked in ended_but_at_work(driver)])
+
+    faults = tried(
+        lambda: ask(driver, ended_too=any(_may_have_ended(driver, tracked) for tracked in live)),
+        lambda: again.append(end_stopped(driver, books)),
+        lambda: ask(driver, ended_too=True) if again == [True] else None,
+        end_what_had_ended,
+    )
+    return unreached_text(faults[0]) if faults else ""
+
+
+def _may_have_ended(driver: Driver, tracked: TrackedOrder) -> bool:
+    """Whether it matters to what is sent now that an order has ended: a stop that was hit makes orders void."""
+    return bool(tracked.stopped) or tracked.order.kind == "stop" or outlived(driver, tracked.order)
 
 
 def _withdraw(driver: Driver, books: Iterable[BookNow]) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import pandas as pd
 
 from nn_assets.execution.netting import AccountOrder, BookOrder
 from nn_assets.market.calendar.sessions import session_close
+from nn_assets.operations.accounts.books import BookNow
 from nn_assets.operations.accounts.driver import Driver
-from nn_assets.operations.asof.accounts import ACCEPTED, AccountRecord, TrackedOrder
+from nn_assets.operations.asof.accounts import ACCEPTED, ALLOTTED, DIFFERS, AccountRecord, TrackedOrder
 
 _AFTER_CLOSE = pd.Timedelta(minutes=30)
 _NOTHING = 1e-9  # of a quantity: less is rounding
@@ -103,6 +105,66 @@ def filled_when_ended(tracked: TrackedOrder) -> float:
 def is_beyond(filled: float, tracked: TrackedOrder) -> bool:
     """Whether a venue says that it filled more of an order than fills on record have."""
     return filled > abs(tracked.filled) + _NOTHING * abs(tracked.order.quantity)
+
+
+def untold(tracked: TrackedOrder, record: AccountRecord) -> float:
+    """How much more of an order the venue filled, as it said when it ended, than fills on record have; signed.
+
+    Zero of one that an acceptance has taken over.
+    """
+    filled = filled_when_ended(tracked)
+    if tracked.order.client_order_id in covered_until(record) or not is_beyond(filled, tracked):
+        return 0.0
+    return math.copysign(filled - abs(tracked.filled), tracked.order.quantity)
+
+
+def stopped_out(record: AccountRecord, books: Iterable[BookNow]) -> set[tuple[str, str]]:
+    """Books and symbols whose stop filled since the book decided: its orders were made of a position that is gone."""
+    hit = {
+        (child.book, tracked.order.symbol)
+        for tracked in record.orders.values()
+        if tracked.order.kind == "stop" and untold(tracked, record)
+        for child in tracked.order.children
+    }
+    for book in books:
+        name = book.strategy.name
+        hit |= {
+            (name, row["symbol"])
+            for row in record.fills
+            if row["state"] == ALLOTTED and not book.is_taken(row)
+            for share in row["allotment"] or ()
+            if share["is_stop"] and share["book"] == name
+        }
+    return hit
+
+
+def held_where_positions_differ(record: AccountRecord) -> dict[str, float]:
+    """What the venue held of the books' by the last comparison, of symbols whose positions differed then."""
+    last = record.last_reconciliation
+    if last is None or last["state"] != DIFFERS:
+        return {}
+    apart = [row for row in last["differences"] if row["kind"] == "position"]
+    return {row["symbol"]: float(row["venue"]) - record.outside.get(row["symbol"], 0.0) for row in apart}
+
+
+def closable(record: AccountRecord, beside: Collection[str] = ()) -> dict[str, float]:
+    """What the venue holds of symbols that differ and no order closes yet, signed.
+
+    Parameters
+    ----------
+    beside : collection of str
+        Orders that do not count.
+    """
+    there = held_where_positions_differ(record)
+    for name, tracked in record.orders.items():
+        symbol = tracked.order.symbol
+        if symbol not in there or name in beside or tracked.order.kind == "stop":
+            continue
+        if tracked.is_live or tracked.status == "waiting":
+            left = tracked.order.quantity - tracked.filled
+            if left * there[symbol] < 0.0:
+                there[symbol] = math.copysign(max(0.0, abs(there[symbol]) - abs(left)), there[symbol])
+    return there
 
 
 def lacks_fills(tracked: TrackedOrder, record: AccountRecord) -> bool:
