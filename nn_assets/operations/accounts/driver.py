@@ -44,9 +44,9 @@ class _Guarded:
         there = getattr(self._venue, name)
         return partial(self._asked, there) if name in _DEEDS else there
 
-    def _asked(self, deed: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    def _asked(self, deed: Callable[..., Any], *positional: Any, **named: Any) -> Any:
         try:
-            return deed(*given, **named)
+            return deed(*positional, **named)
         except NnAssetsError:
             raise
         except Exception as error:
