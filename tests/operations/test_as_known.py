@@ -458,6 +458,7 @@ WITH_ARGUMENTS: dict[type, dict[str, Callable[[Any], object]]] = {
         "sessions": lambda history: history.sessions(CUT),
         "symbols_on": lambda history: history.symbols_on(pd.Timestamp(CUT)),
         "stretches": by_row,
+        "with_decided_since": lambda history: history.with_decided_since().decided_at(pd.Timestamp(CUT)) is not None,
     },
 }
 SERVED: dict[type, Callable[[History], object]] = {
