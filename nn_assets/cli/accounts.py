@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nn_assets.errors import ControlError
+from nn_assets.errors import ControlError, shortened
+from nn_assets.execution.venues import account_of
 from nn_assets.operations.accounts.books import AccountBooks, account_named, accounts
 from nn_assets.operations.accounts.cancelling import cancel_orders
 from nn_assets.operations.accounts.driver import Driver
@@ -14,12 +15,38 @@ from nn_assets.operations.accounts.reconciling import Reconciled, accept, reconc
 from nn_assets.operations.accounts.sending import send_orders
 from nn_assets.operations.asof.accounts import AGREED, account_record, difference_text
 from nn_assets.operations.asof.cash_apart import cash_apart_of
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.stores import Stores, open_stores
+from nn_assets.oversight.headline import LONGEST
 from nn_assets.portfolio.breakers import Control
 
 _RUN = "account"
 _REDUCES = "only what brings a position nearer to zero is sent"
 _CENT = 0.01
+
+
+def name_of(account: str | None, strategy: str | None) -> str | None:
+    """The account that is meant by its own name, or by a strategy that trades on it; None where neither is given.
+
+    Raises
+    ------
+    SettingsError
+        No file names the strategy; it names those there are.
+    ControlError
+        It trades on no account, or on another.
+    """
+    if strategy is None:
+        return account
+    own = account_of(find_strategy(strategy).strategy)
+    if own is not None and account in (None, own):
+        return own
+    on = [name for books in accounts() for name in (one.name for one in books.strategies)]
+    raise ControlError(
+        expected="a strategy that trades on an account at a venue" + (f", on {account}" if account else ""),
+        found=f"{strategy}, which " + ("fills on paper" if own is None else f"trades on {own}"),
+        remedy=f"name one that does ({', '.join(on) or 'there is none'}), or leave out --strategy or --account",
+        rule="account",
+    )
 
 
 def _of(name: str | None) -> AccountBooks:
@@ -100,8 +127,9 @@ def compare(name: str | None) -> dict[str, Any]:
 
 
 def _answer(driver: Driver, result: Reconciled) -> dict[str, Any]:
-    lines = [f"{driver.account.name}: {result.sentence}"]
-    lines += [f"  {difference_text([row])}" for row in result.differences if len(result.differences) > 1]
+    first = shortened(f"{driver.account.name}: {result.sentence}", LONGEST)
+    is_whole = first.endswith(result.sentence) and len(result.differences) < 2
+    lines = [first, *([] if is_whole else _rows(result.differences))]
     return {
         "ok": result.state == AGREED,
         "session": str(result.session.date()),
@@ -109,6 +137,11 @@ def _answer(driver: Driver, result: Reconciled) -> dict[str, Any]:
         "differences": list(result.differences),
         "text": "\n".join(lines),
     }
+
+
+def _rows(differences: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each difference."""
+    return [f"  {difference_text([row])}" for row in differences]
 
 
 def cancel(name: str | None, client_order_ids: Sequence[str]) -> dict[str, Any]:
@@ -131,7 +164,7 @@ def take_over(name: str | None, who: str, why: str, *, outside: bool) -> dict[st
         result = accept(driver, who, why, outside=outside)
         details = (driver.record().last_reconciliation or {"details": {}})["details"]
         lines = [f"{driver.account.name}: accepted, by {who}:"]
-        lines += [f"  {difference_text([row])}" for row in result.differences]
+        lines += _rows(result.differences)
         for book, adjustment in details["books"].items():
             parts = [f"{quantity:+g} {symbol} at {price:g}" for symbol, quantity, price in adjustment["positions"]]
             parts += [f"{adjustment['cash_usd']:+,.2f} USD"] if adjustment["cash_usd"] else []
@@ -143,9 +176,9 @@ def take_over(name: str | None, who: str, why: str, *, outside: bool) -> dict[st
     return _driven(name, "accept", work)
 
 
-def show() -> dict[str, Any]:
-    """What the ledger holds of every account; no venue is asked."""
-    every = accounts()
+def show(name: str | None = None) -> dict[str, Any]:
+    """What the ledger holds of every account, or of one; no venue is asked."""
+    every = accounts() if name is None else (account_named(name),)
     with open_stores() as stores:
         shown = {account.name: _shown(stores, account) for account in every}
     lines = [f"{name}: {account['text']}" for name, account in shown.items()]
@@ -157,8 +190,7 @@ def _shown(stores: Stores, account: AccountBooks) -> dict[str, Any]:
     live = {name: tracked for name, tracked in record.orders.items() if tracked.is_live or tracked.status == "waiting"}
     last = record.last_reconciliation
     state = "never compared" if last is None else f"{last['state']} as of {last['session'].date()}"
-    if last is not None and last["differences"]:
-        state += f" ({difference_text(last['differences'])})"
+    differences = [] if last is None else _rows(last["differences"])
     books = [strategy.name for strategy in account.strategies]
     orders = [
         f"  {tracked.order.symbol} {tracked.order.quantity:g} {tracked.order.kind}"
@@ -172,11 +204,12 @@ def _shown(stores: Stores, account: AccountBooks) -> dict[str, Any]:
     head = f"{state}; books {', '.join(books)}; {len(live)} orders that may fill, {len(record.fills)} fills"
     return {
         "state": state,
+        "differences": [] if last is None else list(last["differences"]),
         "books": books,
         "orders": {name: tracked.status for name, tracked in live.items()},
         "fills": len(record.fills),
         "held_back": len(record.held_back),
         "outside": record.outside,
         "cash_apart_usd": None if apart is None else apart.usd,
-        "text": "\n".join([head, *orders]),
+        "text": "\n".join([shortened(head, LONGEST), *differences, *orders]),
     }

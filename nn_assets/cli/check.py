@@ -191,7 +191,7 @@ def _halted(
     ]
     if report.following:
         warnings = [warning for warning in warnings if warning.partition(":")[0] not in _OF_THE_NEWEST]
-    headline = str(headline_now(history))
+    headline = headline_now(history)
     publication = history.stores.publications.current(history.strategy.name)
     answer = {
         "ok": False,
@@ -202,10 +202,11 @@ def _halted(
         **_facts(history, judged, metadata),
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "first_model": _first_model(history, judged.bars),
-        "headline": headline,
+        "headline": str(headline),
         "next": _next_after_halt(report, history.strategy),
     }
-    return {**answer, "text": "\n".join([*check_lines(answer), headline])}
+    below = [f"  {line}" for line in headline.below]
+    return {**answer, "text": "\n".join([*check_lines(answer), *below, headline.sentence])}
 
 
 def _next_after_halt(report: GateReport, strategy: Strategy) -> str:

@@ -279,7 +279,7 @@ def _summary_text(name: str, summary: dict[str, Any]) -> str:
         f"  verdict     {summary['verdict']}, of {summary['verdict_of']}",
         f"              {summary['why']}",
         f"  live        decided to {summary['session']}, {summary['fills']} paper fills, {drift}",
-        f"  stands      {summary['headline']}",
+        *(f"  {'' if number else 'stands':<12}{line}" for number, line in enumerate(summary["headline"].splitlines())),
         f"  drift       {summary['drift']}",
         f"  next        {len(held)} of {len(summary['targets'])} symbols held",
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.catalog import put_back
+from nn_assets.oversight.headline import Headline, TradingWord, halted
 from nn_assets.store.ledger.audit import require_unchanged_state
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -32,15 +33,15 @@ def left_book(ledger: Ledger, name: str) -> dict[str, Any] | None:
 def _of(ledger: Ledger, name: str) -> dict[str, Any]:
     states = ledger.latest("portfolio_states", name)
     if states.empty:
-        gone = "its records are gone from the ledger. A person is needed: nn-assets audit verify"
-        return {"headline": f"{name} HALTED: {gone}.", "positions": ["not on record"], "on_order": []}
+        gone = halted(name, "its records are gone from the ledger", "nn-assets audit verify")
+        return {"headline": str(gone), "positions": ["not on record"], "on_order": []}
     state = states.iloc[0]
     day = state["session"]
     holdings, orders = (ledger.read(table, name, day, day) for table in ("holdings", "orders"))
     held = holdings[holdings["quantity"] != 0.0]
     missing = "no file names it, and nothing decides its book"
     return {
-        "headline": f"{name} DOES NOT TRADE: {missing}. A person is needed: {put_back(name)}.",
+        "headline": str(Headline.saying(name, TradingWord.DOES_NOT_TRADE, [missing], [put_back(name)])),
         "decided_to": str(day.date()),
         "equity_usd": float(state["equity_usd"]),
         "positions": [f"{row.symbol} {row.quantity:,.10g}" for row in held.itertuples()],

@@ -204,7 +204,7 @@ def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) ->
     rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
     within = metadata.get(INTRADAY_GATE, {}).get("quarantined", 0)
     quarantined, left_out = int(published["quarantined"]) + int(within), raw.get("left_out")
-    stands, others = answer["text"].split("\n", maxsplit=1)
+    stands, others = answer["headline"], answer["text"].removeprefix(f"{answer['headline']}\n")
     restated = list(raw.get("restated", ()))
     data = f"data: {row_counts_text(rows)}, {quarantined:,} in quarantine"
     text = "\n".join(filter(None, [stands, data, *(f"restated: {bar}" for bar in restated), left_out, others]))

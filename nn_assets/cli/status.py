@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, l
 from nn_assets.operations.run_faults import open_failed_checks, silence_of_daemon
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import Stores, open_stores
-from nn_assets.oversight.headline import TradingWord
+from nn_assets.oversight.headline import LONGEST, NEEDS_A_PERSON, Headline, TradingWord, halted
 from nn_assets.store.home import address_to_read, data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.lake.roots import store_in_force
@@ -88,6 +89,7 @@ def _report(name: str | None) -> dict[str, Any]:
     asked_by_none = chosen if name is None else []
     unused = [file.strategy.name for file in asked_by_none if _is_unused(file, states[file.strategy.name])]
     states |= {strategy: {**states[strategy], "headline": f"{strategy} {_UNUSED}"} for strategy in unused}
+    states = dict(sorted(states.items(), key=lambda item: _place(item[0], item[1], unused)))
     lines = [line for strategy, state in states.items() if strategy not in unused for line in (*_lines(state), "")]
     lines += [_unused_strategies_text(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
@@ -115,6 +117,14 @@ def _without_store(name: str | None, fault: InstallationError) -> dict[str, Any]
     return {**answer, "store": store_in_force(), "strategies": states, "text": text}
 
 
+def _place(strategy: str, state: Mapping[str, Any], unused: Container[str]) -> tuple[bool, bool, int, str]:
+    """Where a strategy stands in the list: what needs a person first, the strictest word of it; unused ones last."""
+    said = Headline.of(strategy, state["headline"])
+    trades = said.word in (TradingWord.TRADES, TradingWord.REDUCED)
+    order = -said.word if NEEDS_A_PERSON in said.sentence else not trades
+    return strategy in unused, NEEDS_A_PERSON not in said.sentence, order, strategy
+
+
 def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
     """Whether it comes with the package, and this home holds nothing of it."""
     return file.is_bundled and state.get("kill_switch") == "ACTIVE" and not any(state.get(key) for key in _LEFT_BY_USE)
@@ -137,7 +147,7 @@ def _strategy_state(stores: Stores, file: StrategyFile) -> dict[str, Any]:
         _log.exception("how %s stands cannot be told", file.strategy.name)
         why = f"{type(error).__name__}: {error}"
         remedy = "report it with what standard error says: it is a fault of this program"
-        headline = _halted(file.strategy.name, f"how it stands cannot be told: {why}", remedy)
+        headline = str(halted(file.strategy.name, f"how it stands cannot be told: {why}", remedy))
         return {"headline": headline, "error": type(error).__name__, "message": why}
 
 
@@ -153,21 +163,16 @@ def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
     if not any(check.startswith(_OF_THE_LEDGER) for check in state["failed_checks"]):  # not told yet
         finding = _with_location(changed)
         why = one_line(f"the ledger is not as it was appended: {finding}")
-        state["headline"] = _halted(file.strategy.name, why, BROKEN_REMEDY)
+        state["headline"] = str(halted(file.strategy.name, why, BROKEN_REMEDY))
         state["failed_checks"] = [*state["failed_checks"], str(FailedCheck(LEDGER_INTACT, finding, BROKEN_REMEDY))]
     return state
-
-
-def _halted(name: str, why: str, remedy: str) -> str:
-    """The first line of a strategy of which nothing else can be read."""
-    return f"{name} HALTED: {why}. A person is needed: {remedy}."
 
 
 def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
     """The state of a strategy that could not be read, with its error."""
     why = one_line(f"{_with_location(fault)}; expected {fault.expected}")
     return {
-        "headline": _halted(name, why, one_line(fault.remedy)),
+        "headline": str(halted(name, why, one_line(fault.remedy))),
         "error": fault.kind,
         "message": one_line(str(fault)),
     }
@@ -213,7 +218,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     failed = list(chain.from_iterable(open_failed_checks(ledger, strategy.name, runs).values()))
     missing = missing_of(strategy, folder)
     return {
-        "headline": _with_missing(str(headline_now(facts)), missing),
+        "headline": str(_with_missing(headline_now(facts), missing)),
         "last_session": str(facts.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "gate": _gate(ledger, strategy.name, publication),
@@ -257,11 +262,21 @@ def _left_out_details(stores: Stores, name: str, publication: Publication | None
     return {"details_left_out": details} if details else {}
 
 
-def _with_missing(headline: str, missing: Sequence[str]) -> str:
+def _with_missing(headline: Headline, missing: Sequence[str]) -> Headline:
     """A headline; where the first thing to do is to take data in, files that are not there come before that."""
     files = [line for line in missing if ": nothing at " in line]
-    head, person, remedy = headline.partition(": nn-assets check --strategy ")
-    return f"{head}: correct {'; '.join(files)}; then{person[1:]}{remedy}" if files and person else headline
+    head, person, remedy = headline.sentence.partition(": nn-assets check --strategy ")
+    if not files or not person:
+        return headline
+    sentence = f"{head}: correct {'; '.join(files)}; then{person[1:]}{remedy}"
+    if len(sentence) <= LONGEST:
+        return replace(headline, sentence=sentence)
+    causes = head.partition(": ")[2].removesuffix(". A person is needed")
+    below = headline.below or (f"why    {causes}", f"to do  {f'{person}{remedy}'.strip(': .')}")
+    corrections = tuple(f"to do  correct {line}" for line in files)
+    whys = tuple(line for line in below if line.startswith("why"))
+    sentence = f"{head}: put what is named below in place; then{person[1:]}{remedy}"
+    return replace(headline, sentence=sentence, below=(*whys, *corrections, *below[len(whys) :]))
 
 
 def _of_the_ledger(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:
@@ -332,10 +347,13 @@ def _lines(state: dict[str, Any]) -> list[str]:
         shown["quarantined"] = quarantine_text(shown["quarantined"], details)
     labelled = {_NAMES.get(key, key.replace("_", " ")): value for key, value in shown.items()}
     width = max(map(len, labelled))
-    return [state["headline"]] + [
-        f"  {name:<{width}}  {_shown(item)}"
-        for name, value in labelled.items()
-        for item in ((value or [None]) if isinstance(value, list) else [value])
+    return [
+        *str(state["headline"]).splitlines(),
+        *(
+            f"  {name:<{width}}  {_shown(item)}"
+            for name, value in labelled.items()
+            for item in ((value or [None]) if isinstance(value, list) else [value])
+        ),
     ]
 
 

@@ -21,6 +21,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, LEDGER_INTACT, FailedCheck, Run
 from nn_assets.operations.situation import headline_now
+from nn_assets.oversight.headline import halted
 from nn_assets.settings import Strategy
 
 OpenHistory = Callable[[Strategy], AbstractContextManager[History]]
@@ -101,4 +102,4 @@ def _headline(opened: OpenHistory, strategy: str | None) -> str:
         with opened(find_strategy(strategy).strategy) as history:
             return str(headline_now(history))
     except NnAssetsError as error:
-        return f"{strategy} HALTED: how it stands cannot be told. A person is needed: {one_line(str(error))}"
+        return str(halted(strategy, "how it stands cannot be told", one_line(str(error))))

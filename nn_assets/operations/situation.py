@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +48,6 @@ from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
-_BRIEF = 120  # characters of what differs: the first line is read at a glance
 _LATE_ACTION = "late_action"
 _UNLIKE_DAY = "read the session's page, and see whether the data are right and the sizes are still wanted"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
@@ -266,12 +264,11 @@ def account_apart(strategy: Strategy, differs: str | None) -> tuple[Fault, ...]:
     """That the account at the venue is not that of its books, so that positions only shrink; nothing where it is."""
     if differs is None:
         return ()
-    brief = textwrap.shorten(differs, _BRIEF, placeholder=" ...")
-    why = f"account_differs: only what reduces is sent, since the account is not that of its books ({brief})"
+    why = f"account_differs: {differs}; only what reduces is sent"
     account = f"--account {account_of(strategy)}"
     remedy = (
-        f"nn-assets account reconcile {account} names all; put right what is wrong, or have the books take the venue's "
-        f'over: nn-assets account accept {account} --why "..."'
+        f"nn-assets account reconcile {account}, which names all; put right what is wrong, or have the books take the "
+        f'venue\'s over: nn-assets account accept {account} --who WHO --why "..."'
     )
     return (Fault(why, remedy, TradingWord.REDUCED),)
 

@@ -1,13 +1,14 @@
-"""Whether a strategy trades, in one sentence: the first line of every command and page."""
+"""Whether a strategy trades, in one sentence: the first line of every command and page; what it leaves out, below."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
+from nn_assets.errors import shortened
 from nn_assets.portfolio.breakers import (
     LOSSES,
     NO_ANSWER,
@@ -50,6 +51,15 @@ _FIRST = {
     NO_EQUITY: "close what is held at the broker (new capital is a strategy of another name) and wait until the book "
     "is worth something",
 } | dict.fromkeys(LOSSES, "find the cause of the loss")
+LONGEST = 200
+"""Characters of a first line: read at a glance, and whole in the subject of a mail."""
+
+NEEDS_A_PERSON = "A person is needed: "
+"""Stands in a first line where something is to be done."""
+
+_NO_ACTION, _ALL_BELOW = "No action needed", " (all below)"
+_WHY, _TO_DO = "why    ", "to do  "
+_CLAUSE, _QUOTES = re.compile(r"; |, | \(|: "), ('"', "`")
 _LEAK = "leak alarm"
 _NOTHING = "nothing is to be held after "
 _ROUND = "nn-assets run "
@@ -164,26 +174,91 @@ class Situation:
 
 @dataclass(frozen=True)
 class Headline:
-    """The word, and the sentence of the strategy that says it first."""
+    """The word, the sentence of the strategy that says it first, and what that has no room for.
+
+    Attributes
+    ----------
+    sentence : str
+        The first line, of at most :data:`LONGEST` characters: whether it trades, why, and what needs a person.
+    below : tuple of str
+        Where that is not all: every cause and everything that needs a person, a line each.
+    """
 
     word: TradingWord
     sentence: str
+    below: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, strategy: str, sentence: str) -> Self:
-        """A strategy's sentence with the word that it says; HALTED where it says none."""
+    def saying(
+        cls,
+        strategy: str,
+        word: TradingWord,
+        whys: Sequence[str],
+        remedies: Sequence[str],
+        leave: tuple[str, str] = ("", ""),
+    ) -> Self:
+        """Made of its causes, the one that gives the word first.
+
+        Parameters
+        ----------
+        remedies : sequence of str
+            What a person is needed for, in order; empty where for nothing.
+        leave : tuple of two str
+            By whose leave it trades, in few words and in full; empty where by its verdict.
+        """
+        head, causes = f"{strategy} {word}: ", "; ".join(whys)
+        person = f"{NEEDS_A_PERSON}{'; '.join(remedies)}" if remedies else _NO_ACTION
+        whole = f"{head}{leave[1]}{causes}. {person}."
+        if len(whole) <= LONGEST:
+            return cls(word, whole)
+        of_whys = [f"{_WHY}{leave[1] if not number else ''}{why}" for number, why in enumerate(whys)]
+        below = (*of_whys, *(f"{_TO_DO}{remedy}" for remedy in remedies))
+        head += leave[0]
+        room = LONGEST - len(f"{head}. {NEEDS_A_PERSON}.")
+        if remedies:
+            person = NEEDS_A_PERSON + _first_to_do(remedies, max(room // 2, room - len(causes)))
+        first = _whole_brackets(shortened(causes, LONGEST - len(f"{head}. {person}.")))
+        return cls(word, f"{head}{first}. {person}.", below)
+
+    @classmethod
+    def of(cls, strategy: str, text: str) -> Self:
+        """A strategy's lines with the word that they say first; HALTED where they say none."""
+        sentence, *below = text.splitlines() or [""]
         rest = sentence.removeprefix(f"{strategy} ")
-        return cls(next((word for word in TradingWord if rest.startswith(f"{word}:")), TradingWord.HALTED), sentence)
+        word = next((word for word in TradingWord if rest.startswith(f"{word}:")), TradingWord.HALTED)
+        return cls(word, sentence, tuple(line.strip() for line in below))
 
     def __str__(self) -> str:
-        return self.sentence
+        """All of it, the first line first."""
+        return "\n  ".join([self.sentence, *self.below])
 
     @property
     def tone(self) -> TradingWord:
         """The word that gives the sentence its colour: a strategy that may trade but holds nothing is not green."""
-        return (
-            TradingWord.DOES_NOT_TRADE if self.word is TradingWord.TRADES and _NOTHING in self.sentence else self.word
-        )
+        return TradingWord.DOES_NOT_TRADE if self.word is TradingWord.TRADES and _NOTHING in str(self) else self.word
+
+
+def halted(strategy: str, why: str, remedy: str) -> Headline:
+    """The lines of a strategy of which nothing else can be read."""
+    return Headline.saying(strategy, TradingWord.HALTED, [why], [remedy])
+
+
+def _whole_brackets(text: str) -> str:
+    """A text that was cut, without a bracket that the cut left open."""
+    cut = text.rfind(" (")
+    return f"{text[:cut]} …" if cut > 0 and text.endswith("…") and ")" not in text[cut:] else text
+
+
+def _first_to_do(remedies: Sequence[str], room: int) -> str:
+    """What needs a person, or its first clauses: nothing of a command is cut off."""
+    if len(whole := "; ".join(remedies)) <= room:
+        return whole
+    room -= len(_ALL_BELOW)
+    first = remedies[0]
+    ends = [match.start() for match in _CLAUSE.finditer(first)]
+    ends = [end for end in ends if not any(first[:end].count(quote) % 2 for quote in _QUOTES)] + [len(first)]
+    fits = [end for end in ends if end <= room]
+    return f"{first[: fits[-1]]}{_ALL_BELOW}" if fits else "see below"
 
 
 @dataclass(frozen=True)
@@ -209,12 +284,11 @@ def headline(situation: Situation) -> Headline:
     word = causes[0].word if causes else TradingWord.TRADES
     if word is TradingWord.TRADES:
         causes = [_Cause(word, _held(situation)), *causes]
-    why = "; ".join(cause.why for cause in causes)
     remedies = _in_order(cause.remedy for cause in causes if cause.remedy)
     if situation.stopped:
         remedies = [remedy for remedy in remedies if not _GOES_ON.search(remedy)]
-    person = f"A person is needed: {'; '.join(remedies)}" if remedies else "No action needed"
-    return Headline(word, f"{situation.strategy} {word}: {_by_whose_leave(word, situation)}{why}. {person}.")
+    whys = [cause.why for cause in causes]
+    return Headline.saying(situation.strategy, word, whys, remedies, _by_whose_leave(word, situation))
 
 
 def _held(situation: Situation) -> str:
@@ -260,12 +334,12 @@ def _says_too(remedy: str, other: str) -> bool:
     return study is not None and (remedy == study[1] or _says_too(remedy, study[1]))
 
 
-def _by_whose_leave(word: TradingWord, situation: Situation) -> str:
+def _by_whose_leave(word: TradingWord, situation: Situation) -> tuple[str, str]:
     """Name the setting by which a strategy trades although its verdict does not allow it; else empty."""
     if not situation.without_verdict or word not in {TradingWord.TRADES, TradingWord.REDUCED}:
-        return ""
+        return "", ""
     verdict = "no verdict" if situation.verdict is None else f"the verdict {_verdict_text(situation)}"
-    return f"by trade_without_verdict, with {verdict}: "
+    return "by trade_without_verdict: ", f"by trade_without_verdict, with {verdict}: "
 
 
 def _verdict_text(situation: Situation) -> str:

@@ -23,6 +23,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.situation import of_bars
 from nn_assets.operations.stores import open_stores
 from tests.cli.conftest import LIVE, STRATEGY, SYMBOLS, VAULT, call
+from tests.first_lines import in_one_sentence
 from tests.orchestration.conftest import living_in
 
 COMMANDS = (
@@ -89,9 +90,9 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
     assert answer["without_bars"] == {LIVE[2]: ["NAN"]}
     lines = answer["text"].splitlines()
     assert expected in lines
-    assert expected in lines[0]
-    status = give_own("status", "-s", "mine").out.splitlines()[0]
-    assert status == lines[0]
+    assert expected in in_one_sentence(answer["text"])
+    status = in_one_sentence(give_own("status", "-s", "mine").out)
+    assert status == in_one_sentence(answer["text"])
     # NAN is held, which says more; of a symbol that is not, check tells.
     assert (fault.why, fault.remedy) == (expected, "nn-assets check --strategy mine tells why bars are missing")
     shown = give_own("check", "-s", "mine").out

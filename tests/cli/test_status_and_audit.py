@@ -31,6 +31,7 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reading import Query, read_frame
 from nn_assets.store.ledger.run_locks import hold_run, let_go
 from tests.cli.conftest import LIVE, call
+from tests.first_lines import in_one_sentence
 from tests.forks import ended
 from tests.matrices import often
 from tests.operations import homes
@@ -57,7 +58,7 @@ def test_each_count_of_sessions_that_a_verdict_tells_says_as_of_which_month(give
     shown = give("status", "--strategy", "mine").out
     state = give("status", "--strategy", "mine", "--json").document["strategies"]["mine"]
     assert re.search(rf"\n  verdict +{re.escape(state['verdict'])}, of 2016-04\n", shown)
-    assert re.search(r"with the verdict '[^']+' of 2016-03: ", shown.splitlines()[0])
+    assert re.search(r"with the verdict '[^']+' of 2016-03: ", in_one_sentence(shown))
 
 
 @pytest.mark.full
@@ -74,8 +75,8 @@ def test_bundled_strategies_that_nobody_used_are_one_line_without_a_call_for_a_p
     strategies = call(tmp_path, "status", "--json").document["strategies"]
     assert set(strategies) == {"index_daily", "planted_edge"}
     for name, state in strategies.items():
-        assert state["headline"].startswith(f"{name} DOES NOT TRADE: it comes with the package")
-        assert "person" not in state["headline"]
+        assert in_one_sentence(state["headline"]).startswith(f"{name} DOES NOT TRADE: it comes with the package")
+        assert "person" not in in_one_sentence(state["headline"])
     with living_in(tmp_path), open_stores() as stores:
         record_halt(stores.ledger, "index_daily", pd.Timestamp.now(tz="UTC"), "freshness: too old", "r")
     lines = call(tmp_path, "status").out.splitlines()
@@ -253,9 +254,11 @@ def test_status_does_not_tell_as_right_what_was_changed_in_the_ledger(own_home, 
     answer = give_own("status", "-s", "mine", "--json")
     assert answer.status == 1
     state = answer.document["strategies"]["mine"]
-    assert state["headline"].startswith("mine HALTED: the ledger is not as it was appended: entry ")
-    assert "needed: stop trading on this ledger; restore it from a backup that verifies" in state["headline"]
-    assert f", {TAMPERINGS[what].replace('delete from', 'update').split()[1]} " in state["headline"]
+    assert in_one_sentence(state["headline"]).startswith("mine HALTED: the ledger is not as it was appended: entry ")
+    assert "needed: stop trading on this ledger; restore it from a backup that verifies" in in_one_sentence(
+        state["headline"]
+    )
+    assert f", {TAMPERINGS[what].replace('delete from', 'update').split()[1]} " in in_one_sentence(state["headline"])
     (check,) = state["failed_checks"]
     assert check.startswith("check ledger_is_intact failed: entry ")
 
@@ -265,14 +268,16 @@ def test_a_row_that_cannot_be_read_back_is_the_named_error_of_a_changed_ledger(o
     answer = give_own("status", "-s", "mine", "--json")
     state = answer.document["strategies"]["mine"]
     assert (answer.status, state["error"]) == (1, "AuditError")
-    assert state["headline"].startswith("mine HALTED: row unreadable: ValueError: could not convert string to float")
+    assert in_one_sentence(state["headline"]).startswith(
+        "mine HALTED: row unreadable: ValueError: could not convert string to float"
+    )
     assert "table portfolio_states" in state["message"]
     assert "row unreadable: ValueError: could not convert string to float: 'much'" in state["message"]
     assert state["message"].endswith("stop trading on this ledger; restore it from a backup that verifies")
 
 
 def test_a_backup_that_verifies_ends_what_status_tells_of_a_changed_ledger(own_home, give_own, tmp_path) -> None:
-    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(give_own("status", "-s", "mine").out)
     with sqlite3.connect(own_home / "ledger.sqlite") as kept, sqlite3.connect(tmp_path / "backup") as backup:
         kept.backup(backup)
     tamper(own_home, TAMPERINGS["equity"])
@@ -280,7 +285,7 @@ def test_a_backup_that_verifies_ends_what_status_tells_of_a_changed_ledger(own_h
     for file in own_home.glob("ledger.sqlite*"):
         file.unlink()
     shutil.copy(tmp_path / "backup", own_home / "ledger.sqlite")
-    assert give_own("status", "-s", "mine").out.splitlines()[0] == first
+    assert in_one_sentence(give_own("status", "-s", "mine").out) == first
 
 
 def test_status_tells_rows_and_decisions_that_nobody_appended(own_home, give_own) -> None:
@@ -291,7 +296,7 @@ def test_status_tells_rows_and_decisions_that_nobody_appended(own_home, give_own
             overrides = {"session": f"'{LIVE[2]}'", "sequence": "999999999"}
             chosen = ", ".join(overrides.get(name, f'"{name}"') for name in names)
             connection.execute(f"insert into {table} select {chosen} from {table} where session like '{LIVE[1]}%'")
-    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(give_own("status", "-s", "mine").out)
     assert first.startswith("mine HALTED: the ledger is not as it was appended: entry 999999999, decisions ")
     assert "nobody appended it" in first
 
@@ -306,8 +311,8 @@ def test_a_book_whose_strategy_is_gone_is_not_told_as_right_where_the_ledger_was
     answer = give_own("status", "--json")
     states = answer.document["strategies"]
     assert (answer.status, states["mine"]["error"]) == (1, "AuditError")
-    assert states["mine"]["headline"].startswith("mine HALTED: ")
-    assert "row changed" in states["mine"]["headline"]
+    assert in_one_sentence(states["mine"]["headline"]).startswith("mine HALTED: ")
+    assert "row changed" in in_one_sentence(states["mine"]["headline"])
     assert "decided_to" in states["index_daily"]  # whose line it takes not away
 
 
@@ -338,7 +343,7 @@ def test_no_study_is_made_on_looks_and_trials_that_were_changed(own_home, give_o
     assert "expected a ledger in which every row is as it was appended; found row" in answer.document["message"]
     assert "restore it from a backup that verifies" in answer.document["message"]
     state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
-    assert state["headline"].startswith("mine HALTED: the ledger is not as it was appended: entry ")
+    assert in_one_sentence(state["headline"]).startswith("mine HALTED: the ledger is not as it was appended: entry ")
 
 
 TAMPERED = {
@@ -361,14 +366,18 @@ def test_no_session_is_decided_on_a_ledger_that_was_changed(own_home, give_own, 
     state = shown.document["strategies"]["mine"]
     assert state["decided_to"] == LIVE[1]
     assert any("daily_round" in line and "as it was appended" in line for line in state["runs"])
-    assert state["headline"].startswith("mine HALTED: the last run of daily failed at mine__daily_round: AuditError")
-    assert "; 1 session not decided, the oldest " in state["headline"]
-    assert state["headline"].endswith("needed: stop trading on this ledger; restore it from a backup that verifies.")
+    assert in_one_sentence(state["headline"]).startswith(
+        "mine HALTED: the last run of daily failed at mine__daily_round: AuditError"
+    )
+    assert "; 1 session not decided, the oldest " in in_one_sentence(state["headline"])
+    assert in_one_sentence(state["headline"]).endswith(
+        "needed: stop trading on this ledger; restore it from a backup that verifies."
+    )
     (check,) = state["failed_checks"]
     assert check.startswith("check ledger_is_intact failed: AuditError")
     (alert,) = alerts(own_home)
     assert "row changed" in alert["cause"]
-    assert alert["headline"] == state["headline"]
+    assert in_one_sentence(alert["headline"]) == in_one_sentence(state["headline"])
     assert alert["remedy"] == "stop trading on this ledger; restore it from a backup that verifies"
 
 
@@ -380,8 +389,10 @@ def test_what_an_audit_on_demand_finds_is_an_alert_in_the_first_line_and_stops_t
     answer = give_own("status", "-s", "mine", "--json")
     assert answer.status == 1
     state = answer.document["strategies"]["mine"]
-    assert state["headline"].startswith("mine HALTED: audit verify found a changed ledger: entry ")
-    assert state["headline"].endswith("needed: stop trading on this ledger; restore it from a backup that verifies.")
+    assert in_one_sentence(state["headline"]).startswith("mine HALTED: audit verify found a changed ledger: entry ")
+    assert in_one_sentence(state["headline"]).endswith(
+        "needed: stop trading on this ledger; restore it from a backup that verifies."
+    )
     assert "row deleted" in state["failed_checks"][0]
     (alert,) = alerts(own_home)
     assert "row deleted" in alert["cause"]
@@ -416,7 +427,7 @@ def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(
     decided = give_own(*run)
     assert decided.status == 0
     assert "breaker session_loss" in decided.out
-    for first in (answer.out.splitlines()[0] for answer in (decided, give_own("status", "-s", "mine"))):
+    for first in (in_one_sentence(answer.out) for answer in (decided, give_own("status", "-s", "mine"))):
         assert f"alerts cannot be written: {file} is no file" in first
         assert f"move {file} away: it is made anew" in first
     shutil.move(file, own_home / "away")
@@ -424,7 +435,7 @@ def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(
     file.write_bytes(b"\xff\n")  # no text
     again = give_own(*run)
     assert again.status == 0
-    firsts = [answer.out.splitlines()[0] for answer in (again, give_own("status", "-s", "mine"))]
+    firsts = [in_one_sentence(answer.out) for answer in (again, give_own("status", "-s", "mine"))]
     assert not any("alerts cannot" in first for first in firsts)
     assert [json.loads(line)["alert_id"] for line in file.read_bytes().splitlines()[1:]] == [session_loss]
 
@@ -476,7 +487,7 @@ def test_a_failed_check_is_printed_counted_and_an_alert_and_the_exit_status_is_o
     assert state["decided_to"] == LIVE[2]
     (line,) = state["failed_checks"]
     assert line.startswith(expected)
-    assert f"check orders.ledger_is_intact failed: {finding}" in state["headline"]
+    assert f"check orders.ledger_is_intact failed: {finding}" in in_one_sentence(state["headline"])
     (alert,) = alerts(own_home)
     assert (alert["strategy"], alert["job"]) == ("mine", "mine__daily")
     assert str(finding) in alert["cause"]
@@ -490,12 +501,13 @@ def first_lines(home, session: str) -> dict[str, str]:
     """The first line of run, status and the session's page, and the last of run, by place."""
     ran = call(home, "run", "-s", "mine", "--session", session)
     page = (home / "reports" / f"mine-{session}.html").read_text(encoding="utf-8")
-    (headline,) = re.findall(r'<p class="headline \w+">(.*)</p>', page)
+    ((headline, below),) = re.findall(r'<p class="headline \w+">(.*?)</p>\s*(<ul>.*?</ul>)?', page, re.DOTALL)
+    headline = html.unescape("\n".join([headline, *re.findall("<li>(.*)</li>", below)]))
     return {
-        "run": next(line for line in ran.out.splitlines() if line.startswith("mine ")),
+        "run": in_one_sentence(ran.out[re.search("^mine ", ran.out, re.MULTILINE).start() :]),
         "last of run": ran.out.splitlines()[-1],
-        "status": call(home, "status", "-s", "mine").out.splitlines()[0],
-        "page": html.unescape(headline),
+        "status": in_one_sentence(call(home, "status", "-s", "mine").out),
+        "page": in_one_sentence(headline),
     }
 
 
@@ -530,7 +542,7 @@ def test_a_latched_breaker_is_in_every_first_line_the_last_one_and_an_alert_with
     assert remedy in headlines["run"]
     assert "breaker stale_data" in headlines["last of run"]
     (alert,) = alerts(own_home)
-    assert alert["headline"] == headlines["run"]
+    assert in_one_sentence(alert["headline"]) == headlines["run"]
     assert alert["session"] == LIVE[2]
     assert alert["cause"].startswith(f"breaker stale_data fired: {cause}")
     assert alert["remedy"].startswith(remedy)
@@ -566,7 +578,7 @@ def test_a_halt_of_many_checks_is_one_clause_of_the_first_line_with_a_count_of_t
             failed_checks=failed,
         )
     answer = give_own("status", "-s", "mine", "--json")
-    first = answer.document["strategies"]["mine"]["headline"]
+    first = in_one_sentence(answer.document["strategies"]["mine"]["headline"])
     halt = first.partition("; 1 session not decided")[0]
     assert halt.startswith(f"mine HALTED: the gate halted on 2026-01-05 22:00 UTC: {'; '.join(checks[:3])}; and 9 more")
     assert len(halt) < 400
@@ -605,12 +617,15 @@ def test_what_the_gate_found_in_a_check_stands_until_it_passes_and_the_rest_unti
     assert answer.status == 1
     assert [line.partition(":")[0] for line in state["failed_checks"]] == stand
     assert any("tables: FAILED" in line for line in state["runs"])  # what happened stays told
-    assert ("validated_bars" in state["headline"] or "the gate halted" in state["headline"]) == (len(stand) == 2)
+    assert (
+        "validated_bars" in in_one_sentence(state["headline"])
+        or "the gate halted" in in_one_sentence(state["headline"])
+    ) == (len(stand) == 2)
 
 
 def test_a_killed_run_is_in_the_first_line_until_it_is_closed(own_home, give_own, tmp_path) -> None:
     def first_line() -> str:
-        return give_own("status", "-s", "mine").out.splitlines()[0]
+        return in_one_sentence(give_own("status", "-s", "mine").out)
 
     def begins_and_is_killed() -> None:
         hold_run("killed")
@@ -634,7 +649,7 @@ def test_a_killed_run_is_in_the_first_line_until_it_is_closed(own_home, give_own
 @pytest.mark.full
 def test_a_killed_check_halts_nothing_and_is_told_until_it_is_run_again(own_home, give_own, tmp_path) -> None:
     def first_line() -> str:
-        return give_own("status", "-s", "mine").out.splitlines()[0]
+        return in_one_sentence(give_own("status", "-s", "mine").out)
 
     def begins_and_is_killed() -> None:
         hold_run("killed")
@@ -662,17 +677,17 @@ def test_a_killed_check_halts_nothing_and_is_told_until_it_is_run_again(own_home
 @pytest.mark.full
 def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home, give_own) -> None:
     edited(own_home, "half_spread_bps: 0.5", "half_spread_bps: 0.9")
-    before = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]
+    before = in_one_sentence(give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"])
     refused = give_own("run", "-s", "mine", "--session", LIVE[1])
     assert refused.status == 1
     assert "costs.half_spread_bps 0.5 then, 0.9 now" in refused.err
     state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
     expected = "; the last run of daily was refused and changed nothing: DecisionError: "
-    assert state["headline"].split(": ")[0] == before.split(": ")[0] == "mine TRADES"
-    assert expected in state["headline"]
+    assert in_one_sentence(state["headline"]).split(": ")[0] == before.split(": ")[0] == "mine TRADES"
+    assert expected in in_one_sentence(state["headline"])
     assert any(line.startswith(f"daily {LIVE[1]}: FAILED") for line in state["runs"])
     (alert,) = alerts(own_home)
-    assert alert["headline"] == state["headline"]
+    assert in_one_sentence(alert["headline"]) == in_one_sentence(state["headline"])
     assert "costs.half_spread_bps 0.5 then, 0.9 now" in alert["cause"]
 
 
@@ -691,7 +706,7 @@ def test_only_a_refusal_of_what_was_not_due_leaves_the_state_as_it_was(own_home,
         run = Run("refused", "mine", "daily", day, day, now)
         message = f"{kind}: expected a; found b. Remedy: c"
         record_end(stores.ledger, run, FAILED, now, message=message, failed_step="mine__daily_round")
-    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(give_own("status", "-s", "mine").out)
     assert first.startswith(f"mine {word}: ")
     assert "expected a; found b" in first
     assert ("A person is needed: c" in first) == (word == "HALTED")
@@ -708,7 +723,7 @@ def test_a_refusal_hides_no_failure_of_the_round_before_it(own_home, give_own) -
             at = then + pd.Timedelta(microseconds=later)
             run = Run(f"run {later}", "mine", "daily", day, day, at)
             record_end(stores.ledger, run, FAILED, at, message=message, failed_step="mine__daily_round")
-    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(give_own("status", "-s", "mine").out)
     assert first.startswith("mine HALTED: ")
     assert "found it damaged" in first
     assert "A person is needed: study again" in first
@@ -722,7 +737,7 @@ def test_a_halt_that_stands_hides_no_other_failure_at_the_gate(own_home, give_ow
         record_halt(stores.ledger, "mine", now, "freshness: there is no clean bar", "run")
         run = Run("published", "mine", "tables", None, None, now)
         record_end(stores.ledger, run, FAILED, now, message=message, failed_step="mine__validated_bars")
-    first = give_own("status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(give_own("status", "-s", "mine").out)
     assert "the gate halted on " in first
     assert "expected moments as recorded; found others" in first
     assert "restore the lake" in first
@@ -730,7 +745,7 @@ def test_a_halt_that_stands_hides_no_other_failure_at_the_gate(own_home, give_ow
 
 def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> None:
     tamper(own_home, f"delete from portfolio_states where session like '{LIVE[1]}%'")
-    line = give_own("status", "-s", "mine").out.splitlines()[0]
+    line = in_one_sentence(give_own("status", "-s", "mine").out)
     assert line.startswith(f"mine HALTED: records of {LIVE[1]} are gone from the ledger")
     assert "nn-assets audit verify" in line
 
@@ -751,11 +766,11 @@ def test_a_killed_round_needs_a_person_only_where_it_left_a_session_undecided(ow
         run = Run(run_id, "mine", "daily", LIVE[1], last, began)
         with open_stores() as stores:
             assert record_end(stores.ledger, run, FAILED, began, message=end_message(run, LOST))
-        return give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]
+        return in_one_sentence(give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"])
 
     with living_in(own_home):
         fed_nothing("before", now() - pd.Timedelta(days=2))
-        first = give_own("status", "-s", "mine").out.splitlines()[0]
+        first = in_one_sentence(give_own("status", "-s", "mine").out)
         assert killed("decided", LIVE[1]) == first
         assert "the last run of" not in first
         headline = killed("undecided", LIVE[2])
@@ -768,5 +783,5 @@ def test_a_killed_round_needs_a_person_only_where_it_left_a_session_undecided(ow
             assert record_end(stores.ledger, Run("decides", "mine", "daily", LIVE[2], LIVE[2], ran), SUCCEEDED, ran)
         assert "the last run of" not in killed("decided since", LIVE[2])
         fed_nothing("after", now())
-        first = give_own("status", "-s", "mine").out.splitlines()[0]
+        first = in_one_sentence(give_own("status", "-s", "mine").out)
         assert first.startswith("mine HALTED: the last run of tables failed at raw: no feed")

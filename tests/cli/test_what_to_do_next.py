@@ -12,6 +12,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
 from nn_assets.operations.next_command import next_command
 from tests.cli.conftest import LIVE, STRATEGY, call, write_bars
+from tests.first_lines import in_one_sentence
 from tests.orchestration.conftest import living_in
 
 
@@ -72,7 +73,7 @@ def test_check_names_next_what_status_asks_for_first(own_home, case) -> None:
     with living_in(own_home), open_history(find_strategy("mine").strategy) as history:
         named = next_command(history)
     assert named.startswith(following)
-    first = call(own_home, "status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(call(own_home, "status", "-s", "mine").out)
     assert first.partition("A person is needed: ")[2].startswith(named), first
 
 
@@ -88,7 +89,7 @@ def test_a_session_decided_before_the_first_study_says_first_that_it_is_flat_and
         "mine: this session was decided flat for good, since no study came before: give nn-assets study --strategy "
         "mine now, for the sessions that follow"
     )
-    assert (answer.out.splitlines()[0] == first) == before
+    assert (in_one_sentence(answer.out) == first) == before
     assert ("decided flat" in answer.out) == before
 
 
@@ -96,7 +97,7 @@ def test_status_before_there_are_data_says_what_to_do_first(tmp_path) -> None:
     home = tmp_path / "home"
     write_bars(home / "strategies" / "bars")
     (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
-    first = call(home, "status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(call(home, "status", "-s", "mine").out)
     assert first == (
         "mine DOES NOT TRADE: no data were taken in yet; no session was decided yet. A person is needed: "
         "nn-assets check --strategy mine."
@@ -108,10 +109,10 @@ def test_status_of_a_path_that_is_not_there_says_first_to_correct_it(tmp_path) -
     home = tmp_path / "home"
     (home / "strategies").mkdir(parents=True)
     (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
-    first = call(home, "status", "-s", "mine").out.splitlines()[0]
+    first = in_one_sentence(call(home, "status", "-s", "mine").out)
     assert first == (
         "mine DOES NOT TRADE: no data were taken in yet; no session was decided yet. A person is needed: "
-        f"correct source.path: nothing at {home / 'strategies' / 'bars'}; then nn-assets check --strategy mine."
+        f"correct source.path: nothing at {home / 'strategies' / 'bars'}; nn-assets check --strategy mine."
     )
 
 

@@ -184,7 +184,7 @@ def test_a_position_that_no_book_has_stops_what_opens_and_after_it_was_accepted_
     signed = sent["quantity"].where(sent["side"] == "buy", -sent["quantity"])
     assert all(q * held[s] < 0 and abs(q) <= abs(held[s]) for s, q in zip(sent["symbol"], signed, strict=True))
     with open_history(strategy_of()) as history:
-        assert "account_differs: only what reduces is sent" in str(headline_now(history))
+        assert "; only what reduces is sent" in str(headline_now(history))
         accept(there.driver(history), "me", "moved by hand")
         assert reconcile(there.driver(history)).state == "agreed"
         assert "account_differs" not in str(headline_now(history))
@@ -335,5 +335,5 @@ def test_dagsters_daily_job_collects_before_its_round_and_sends_after_it_and_the
     there.foreign["SIM01"] = 12_345.0
     materialise(strategy_of(), "daily", first=str(SESSIONS[2].date()), last=str(SESSIONS[2].date()))
     page = next(there.home.rglob(f"*{SESSIONS[2].date()}*.html"))
-    assert "account_differs: only what reduces is sent" in page.read_text(encoding="utf-8")
+    assert "; only what reduces is sent" in page.read_text(encoding="utf-8")
     assert "SIM01: the books hold" in (there.home / "alerts.jsonl").read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ from nn_assets.orchestration import build
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
+from tests.first_lines import in_one_sentence
 from tests.orchestration.conftest import living_in
 
 MARKET = "market: {calendar: XNYS, symbols: [A], history_starts: 2015-01-02, history_ends: 2016-05-27}\n"
@@ -97,14 +98,14 @@ def test_a_broken_file_stops_its_own_strategy_by_name_and_no_other(
     assert caplog.text.count("left out: b: ") == 1  # once in a process
     result = report(None)
     assert not result["ok"]
-    headline = result["strategies"]["b"]["headline"]
+    headline = in_one_sentence(result["strategies"]["b"]["headline"])
     assert headline.startswith("b HALTED: ")
     assert "A person is needed: " in headline
     assert str(file) in headline
     assert line is None or f"line {line}" in headline
-    assert headline in result["text"].splitlines()
+    assert result["strategies"]["b"]["headline"] in result["text"]
     for name in {"a"} | SHIPPED:
-        assert "HALTED" not in result["strategies"][name]["headline"]
+        assert "HALTED" not in in_one_sentence(result["strategies"][name]["headline"])
         assert "error" not in result["strategies"][name]
     assert run_query("trial_count", "b", [])["ok"]  # known, though not readable
     put("file_of_b", "b")  # mended
@@ -133,7 +134,9 @@ def test_two_files_of_one_name_are_both_refused_and_named_and_a_third_goes_on(pu
         assert str(first) in fault.found
         assert str(second) in fault.found
     strategies = report(None)["strategies"]
-    assert strategies["pair"]["headline"].startswith(f"pair HALTED: 'pair' in {first} and in {second} ")
+    assert in_one_sentence(strategies["pair"]["headline"]).startswith(
+        f"pair HALTED: 'pair' in {first} and in {second} "
+    )
     assert not {"one", "two"} & strategies.keys()
     put("two", "other")  # the remedy
     assert runs("pair")
@@ -156,8 +159,8 @@ def test_a_broken_file_is_told_by_the_name_it_states_not_by_its_own_where_that_i
     broken = put("a", "other", TYPO)
     strategies = report(None)["strategies"]
     assert "error" not in strategies["a"]
-    assert strategies["other"]["headline"].startswith("other HALTED: ")
-    assert str(broken) in strategies["other"]["headline"]
+    assert in_one_sentence(strategies["other"]["headline"]).startswith("other HALTED: ")
+    assert str(broken) in in_one_sentence(strategies["other"]["headline"])
     assert runs("a")
 
 
@@ -179,11 +182,11 @@ def test_a_strategy_with_decisions_whose_file_breaks_is_halted_by_either_name(pu
     put("a")
     decide("b")
     file = put("b", rest=TYPO)
-    assert report(None)["strategies"]["b"]["headline"].startswith("b HALTED: markt")
+    assert in_one_sentence(report(None)["strategies"]["b"]["headline"]).startswith("b HALTED: markt")
     file.write_text("name: bb\nmarkt: {}\n", encoding="utf-8")
     result = report(None)
     for name in ("b", "bb"):
-        assert result["strategies"][name]["headline"].startswith(f"{name} HALTED: markt")
+        assert in_one_sentence(result["strategies"][name]["headline"]).startswith(f"{name} HALTED: markt")
     assert "no file names it" not in result["text"]
     assert runs("a")
 
@@ -201,7 +204,7 @@ def test_an_alert_of_another_strategy_is_not_halted_by_a_broken_file(put: Put, t
     for name in ("a", "b"):
         alert_of_failed_tick(open_history, name, DAILY_ROUND, ValueError("x"))
     alerts = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
-    headlines = {alert["strategy"]: alert["headline"] for alert in alerts}
+    headlines = {alert["strategy"]: in_one_sentence(alert["headline"]) for alert in alerts}
     assert headlines["a"].startswith("a DOES NOT TRADE: ")
     assert headlines["b"].startswith("b HALTED: ")
     assert "markt" in headlines["b"]

@@ -14,6 +14,7 @@ from nn_assets.operations import catalog
 from nn_assets.operations.catalog import find_strategy, load_strategies
 from nn_assets.orchestration import build
 from tests.cli.conftest import call
+from tests.first_lines import in_one_sentence
 
 SAID = "name: {name}\nmarket: {{calendar: {calendar}, history_starts: 2017-01-03}}\n"
 
@@ -81,7 +82,7 @@ def test_status_of_all_tells_of_a_calendar_that_cannot_be_built_once(tmp_path: P
     file.write_text(SAID.format(name="bad", calendar="ASEX"), encoding="utf-8")
     answer = call(tmp_path, "status")
     assert answer.status == 1
-    first = answer.out.splitlines()[0]
+    first = in_one_sentence(answer.out)
     assert first.count("NotImplementedError") == 1
     assert first.startswith("bad HALTED: 'ASEX', of which this release makes no days (NotImpl")
     assert f"(file {file}, line 2, key market.calendar)" in first

@@ -17,6 +17,7 @@ from nn_assets.operations.waiting_refresh import waits_now, waits_on_page
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.settings import PortfolioSettings, Strategy
 from nn_assets.store.ledger.ledger import Ledger
+from tests.first_lines import in_one_sentence
 from tests.orchestration.conftest import living_in
 
 ASKED, LATER, LAST = (pd.Timestamp(day) for day in ("2026-11-02", "2026-11-20", "2026-12-31"))
@@ -46,7 +47,8 @@ def said_now(ledger: Ledger, session: pd.Timestamp = LATER) -> str:
     waits = waits_now(ledger, STRATEGY, session, DETAILS)
     faults = () if waits is None else (waits[1],)
     situation = Situation("mine", PortfolioSettings(), "2026-11-20", verdict_allows=True, to_hold=1, symbols=4)
-    return headline(Situation(**{**vars(situation), "faults": faults})).sentence.split("2026-11-20; ")[-1]
+    said = headline(Situation(**{**vars(situation), "faults": faults}))
+    return in_one_sentence(said).split("2026-11-20; ")[-1]
 
 
 def test_without_a_daemon_the_headline_names_the_request_and_the_command(ledger: Ledger) -> None:

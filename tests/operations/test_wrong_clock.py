@@ -29,6 +29,7 @@ from nn_assets.operations.intake import bars as intake
 from nn_assets.operations.intake import gate_record
 from nn_assets.operations.intake.gate_record import record_halt
 from nn_assets.store.ledger.ledger import Ledger
+from tests.first_lines import in_one_sentence
 from tests.operations import homes
 from tests.operations.test_refused_bars import delivered
 from tests.orchestration.conftest import FIRST_LIVE, NAME, TINY, living_in, strategy_of, write_strategy
@@ -72,7 +73,7 @@ def mend(now: str, why: str = "the battery was flat") -> str:
 
 
 def headline() -> str:
-    return str(report(NAME)["strategies"][NAME]["headline"])
+    return str(in_one_sentence(report(NAME)["strategies"][NAME]["headline"]))
 
 
 def exported(session: str) -> pd.DataFrame:

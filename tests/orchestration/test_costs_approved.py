@@ -20,6 +20,7 @@ from nn_assets.operations.cost_estimation import record_cost_estimate
 from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
+from tests.first_lines import in_one_sentence
 from tests.operations import homes
 from tests.orchestration.conftest import CUT_LIVE, LAST, NAME, living_in, strategy_of, write_strategy
 from tests.orchestration.test_imported_fills import broker_file, in_force
@@ -39,7 +40,7 @@ def test_a_large_change_is_said_first_and_prices_what_comes_once_a_person_approv
     import_fills(NAME, broker_file(tmp_path, half_spread_bps=5.0))
     assert estimated().status == "awaiting_approval"
     assert in_force() == before
-    first_line = report(NAME)["text"].splitlines()[0]
+    first_line = in_one_sentence(report(NAME)["text"])
     assert f"the estimate of costs of {LAST} waits for approval (half_spread +" in first_line
     assert f"nn-assets costs approve --strategy {NAME}" in first_line
     assert show_costs(NAME)["waiting"] is not None

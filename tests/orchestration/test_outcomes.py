@@ -28,6 +28,7 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.running import execute
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.run_locks import let_go
+from tests.first_lines import in_one_sentence
 from tests.forks import exit_code, forked
 from tests.matrices import often
 from tests.orchestration.conftest import NAME, strategy_of, write_strategy
@@ -173,7 +174,7 @@ def test_a_killed_run_is_told_in_plain_words_with_what_is_kept_and_what_goes_on(
     assert alert["cause"].startswith(f"its process is gone: it was killed, or the machine stopped; {kept}")
     assert again in alert["remedy"]
     status = state()
-    first, (line,) = str(status["headline"]), status["runs"]
+    first, (line,) = str(in_one_sentence(status["headline"])), status["runs"]
     said_first = (kept, "check --strategy tiny again") if name == "tables" else (str(alert["cause"]), again)
     for text, parts in ((first, said_first), (line, (alert["cause"], again))):
         assert all(part in text for part in parts)
@@ -198,7 +199,9 @@ def test_the_alert_of_a_killed_round_says_how_it_left_the_strategy_whichever_run
     partition = "2017-06-21" if by == "daily" else None
     execute(strategy_of(), by, first=partition, last=partition, assets=("raw_bars",))
     (alert,) = [json.loads(line) for line in (empty_home / "alerts.jsonl").read_text().splitlines()]
-    assert alert["headline"].startswith(f"{NAME} HALTED: the last run of daily failed: its process is gone")
+    assert in_one_sentence(alert["headline"]).startswith(
+        f"{NAME} HALTED: the last run of daily failed: its process is gone"
+    )
     runs = rows()[lambda frame: frame["kind"] == "run"].sort_values("sequence")
     assert list(runs["outcome"]) == ["FAILED", "STARTED", "SUCCEEDED"]
 
@@ -299,14 +302,14 @@ def test_a_tick_that_fails_is_told_too(
         assert "FAILED" in line
         assert "RuntimeError: the table cannot be read" in line
         why = "the last tick of drift_refresh failed: RuntimeError: the table cannot be read"
-        assert f"; {why}. A person is needed: " in str(status["headline"])
-        assert remedy in str(status["headline"])
+        assert f"; {why}. A person is needed: " in str(in_one_sentence(status["headline"]))
+        assert remedy in str(in_one_sentence(status["headline"]))
         (alert,) = [json.loads(text) for text in (empty_home / "alerts.jsonl").read_text().splitlines()]
         assert (alert["strategy"], alert["job"]) == (NAME, "drift_refresh")
         assert (alert["cause"], alert["remedy"]) == (why, remedy)
-        assert alert["headline"] == status["headline"]
+        assert in_one_sentence(alert["headline"]) == in_one_sentence(status["headline"])
         evaluate(name, instance)
-        assert "drift_refresh" not in str(state()["headline"])
+        assert "drift_refresh" not in str(in_one_sentence(state()["headline"]))
 
 
 def test_failed_ticks_are_told_of_each_schedule_and_sensor_until_they_are_too_old_to_count(
@@ -318,14 +321,14 @@ def test_failed_ticks_are_told_of_each_schedule_and_sensor_until_they_are_too_ol
         recorded.record_heartbeat(ledger)
         for name in names:
             recorded.record_tick(ledger, NAME, name, "FAILED", "KeyError: 'x'")
-        line = str(state()["headline"])
+        line = str(in_one_sentence(state()["headline"]))
         for name in names:
             assert f"the last tick of {name} failed: KeyError: 'x'" in line
         later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
         monkeypatch.setattr("nn_assets.operations.outcomes.now_utc", lambda: later)
         monkeypatch.setattr("nn_assets.operations.run_faults.now_utc", lambda: later)
         recorded.record_heartbeat(ledger)
-    line = str(state()["headline"])
+    line = str(in_one_sentence(state()["headline"]))
     assert "the last tick of drift_refresh" not in line
     assert "drift_refresh is off, last heard from at " in line  # one thing at a time: nothing tells that it is on still
     assert "the last tick of daily_round failed" in line
@@ -346,21 +349,21 @@ def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_strategy(empty_home)
-    assert "daemon" not in str(state()["headline"])  # history ends: nothing has to run
+    assert "daemon" not in str(in_one_sentence(state()["headline"]))  # history ends: nothing has to run
     write_strategy(empty_home, market={"history_ends": None})
     status = state()
     assert str(status["daemon"]) == "the daemon was never heard from: no schedule or sensor runs by itself"
-    assert str(status["daemon"]) in str(status["headline"])  # one sentence in both places
+    assert str(status["daemon"]) in str(in_one_sentence(status["headline"]))  # one sentence in both places
     with monkeypatch.context() as by_cron:  # every session is decided, by whatever runs the rounds
         by_cron.setattr(situation, "undecided_sessions", lambda *_: [])
-        assert "daemon" not in str(state()["headline"])
+        assert "daemon" not in str(in_one_sentence(state()["headline"]))
     with Ledger() as ledger:
         recorded.record_heartbeat(ledger)
-        status = str(state()["headline"])
+        status = str(in_one_sentence(state()["headline"]))
         assert "daily_round is off, never heard from; monthly_retraining is off" in status
         assert "switch tiny__daily_round on in the UI, under Automation" in status
         recorded.record_tick(ledger, NAME, "daily_round", "SKIPPED", "no session")
-        assert "daily_round is off" not in str(state()["headline"])
+        assert "daily_round is off" not in str(in_one_sentence(state()["headline"]))
 
 
 def test_a_failed_run_needs_a_person_until_a_later_round_ends_well(empty_home: Path) -> None:
@@ -371,12 +374,12 @@ def test_a_failed_run_needs_a_person_until_a_later_round_ends_well(empty_home: P
             began = noon + pd.Timedelta(hours=hours)
             run = recorded.Run(name, NAME, name, None, None, began)
             recorded.record_end(ledger, run, outcome, began, message="no feed. Remedy: ask again", failed_step="raw")
-            headline = str(state()["headline"])
+            headline = str(in_one_sentence(state()["headline"]))
             assert headline.startswith(f"{NAME} {word}")
             assert ("failed at raw: no feed" in headline) == (outcome == "FAILED")
         failed = recorded.Run("s", NAME, "study", None, None, noon)
         recorded.record_end(ledger, failed, "FAILED", noon, message="no study", failed_step="fit")
-    assert "the last run of study failed at fit: no study" in str(state()["headline"])
+    assert "the last run of study failed at fit: no study" in str(in_one_sentence(state()["headline"]))
 
 
 def test_a_ledger_that_refuses_the_outcome_does_not_stop_the_run(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from nn_assets.oversight.headline import Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.breakers import BREAKERS, Breaker
 from nn_assets.settings import PortfolioSettings
+from tests.faults.results import FOLDER
+from tests.first_lines import in_one_sentence
 
 TRADING = Situation(
     strategy="mine",
@@ -282,9 +286,14 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
 def test_a_situation_is_told_in_one_sentence(case: str) -> None:
     changes, sentence = SITUATIONS[case]
     result = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
-    assert result.sentence.startswith(sentence)
+    assert in_one_sentence(result).startswith(sentence)
     assert result.sentence.startswith(f"mine {result.word}: ")
     assert "\n" not in result.sentence
+    assert len(result.sentence) <= 200
+    assert result.sentence.startswith(f"mine {result.word}: by trade_without_verdict") == (
+        "by trade_without" in sentence
+    )
+    assert ("A person is needed: " in result.sentence) == ("A person is needed: " in in_one_sentence(result))
 
 
 def test_the_word_never_softens_by_one_more_cause_and_every_cause_and_remedy_is_told() -> None:
@@ -301,7 +310,8 @@ def test_the_word_never_softens_by_one_more_cause_and_every_cause_and_remedy_is_
         for chosen in itertools.combinations(range(len(causes)), count):
             changes = {key: value for index in chosen for key, value in causes[index][0].items()}
             result = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
-            assert all(causes[index][1] in result.sentence for index in chosen)
+            assert all(causes[index][1] in str(result) for index in chosen)
+            assert len(result.sentence) <= 200
             words[chosen] = result.word
             assert all(words[tuple(set(chosen) - {index})] <= result.word for index in chosen if len(chosen) > 1)
 
@@ -318,5 +328,53 @@ def test_what_may_trade_and_holds_nothing_is_not_green(to_hold: int, tone: Tradi
 @pytest.mark.parametrize("kind", BREAKERS)
 def test_every_breaker_names_its_release(kind: str) -> None:
     result = headline(replace(TRADING, breakers=(Breaker(kind, "why"),)))
-    assert f"reset-breaker --strategy mine --kind {kind}" in result.sentence
+    assert f"reset-breaker --strategy mine --kind {kind}" in str(result)
     assert (result.word is TradingWord.TRADES) == (kind == "no_answer")
+
+
+SAID = sorted(
+    {
+        row["says"]
+        for file in ("faulted.jsonl", "killed.jsonl")
+        for row in map(json.loads, (FOLDER / file).read_text(encoding="utf-8").splitlines())
+        if re.match(r"tiny [A-Z ]+: ", row.get("says") or "")
+    }
+)
+
+
+@pytest.mark.parametrize("number", range(len(SAID)))
+def test_what_was_said_under_measured_faults_begins_with_a_short_line_and_loses_nothing(number: int) -> None:
+    said = in_one_sentence(SAID[number], longest=None)
+    head, _, rest = said.partition(": ")
+    causes, _, remedies = rest.removesuffix(". No action needed.").partition(". A person is needed: ")
+    word = TradingWord[head.removeprefix("tiny ").replace(" ", "_")]
+    made = Headline.saying("tiny", word, causes.split("; "), remedies.rstrip(".").split("; ") if remedies else [])
+    assert len(made.sentence) <= 200
+    assert made.sentence.startswith(f"{head}: ")
+    assert in_one_sentence(made) == said
+    assert ("A person is needed: " in made.sentence) == bool(remedies)
+
+
+def test_no_command_is_cut_and_a_cause_without_room_ends_after_a_word() -> None:
+    command = 'nn-assets account accept --account main --who WHO --why "..."'
+    made = Headline.saying(
+        "mine",
+        TradingWord.REDUCED,
+        [f"the books differ ({', '.join(f'SYM{number:03d}' for number in range(60))})"],
+        [f"look at the venue, or have the books take it over: {command}", "nn-assets run --strategy mine"],
+        ("by trade_without_verdict: ", "by trade_without_verdict, with no verdict: "),
+    )
+    assert made.sentence == (
+        "mine REDUCED: by trade_without_verdict: the books differ …. A person is needed: "
+        "look at the venue, or have the books take it over (all below)."
+    )
+    assert len(made.below) == 3
+    assert made.below[1].endswith(command)
+    assert Headline.of("mine", str(made)) == made
+
+
+def test_the_tone_of_a_book_that_is_to_hold_nothing_is_not_green_however_much_else_is_said() -> None:
+    faults = tuple(Fault(f"check {number} failed: why it did", "") for number in range(40))
+    result = headline(replace(TRADING, to_hold=0, faults=faults))
+    assert (result.word, result.tone) == (TradingWord.TRADES, TradingWord.DOES_NOT_TRADE)
+    assert len(result.below) == 41

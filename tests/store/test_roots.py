@@ -19,6 +19,7 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.lake.port import Key
 from nn_assets.store.lake.roots import blob_path, lake_root, models_root, store_in_force
+from tests.first_lines import in_one_sentence
 from tests.matrices import often
 
 MEMORY = """
@@ -281,7 +282,7 @@ def test_a_home_uses_the_store_that_it_used_first_until_its_record_says_another(
     for words in (["status"], ["status", "--strategy", "mine"]):
         shown = CliRunner().invoke(app, words)
         assert shown.exit_code == 1
-        assert shown.output.startswith(
+        assert in_one_sentence(shown.output).startswith(
             f"mine HALTED: {home}, as NN_ASSETS_STORE is unset (key NN_ASSETS_STORE); expected the store that this "
             "home uses, memory:///one. A person is needed: set NN_ASSETS_STORE to the first; or, where lake and "
         )

@@ -42,7 +42,7 @@ def audit_verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute the hash chain over every row of the ledger."""
+    """Recompute the hash chain over every row of the ledger: there is one, of all strategies."""
     from nn_assets.cli import ledger
 
     answer(as_json, lambda _: ledger.verify_audit(head, since_last=since_last))
