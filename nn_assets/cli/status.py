@@ -89,7 +89,7 @@ def _report(name: str | None) -> dict[str, Any]:
     asked_by_none = chosen if name is None else []
     unused = [file.strategy.name for file in asked_by_none if _is_unused(file, states[file.strategy.name])]
     states |= {strategy: {**states[strategy], "headline": f"{strategy} {_UNUSED}"} for strategy in unused}
-    states = dict(sorted(states.items(), key=lambda item: _place(item[0], item[1], unused)))
+    states = dict(sorted(states.items(), key=lambda item: _in_list(item[0], item[1], unused)))
     lines = [line for strategy, state in states.items() if strategy not in unused for line in (*_lines(state), "")]
     lines += [_unused_strategies_text(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
@@ -117,7 +117,7 @@ def _without_store(name: str | None, fault: InstallationError) -> dict[str, Any]
     return {**answer, "store": store_in_force(), "strategies": states, "text": text}
 
 
-def _place(strategy: str, state: Mapping[str, Any], unused: Container[str]) -> tuple[bool, bool, int, str]:
+def _in_list(strategy: str, state: Mapping[str, Any], unused: Container[str]) -> tuple[bool, bool, int, str]:
     """Where a strategy stands in the list: what needs a person first, the strictest word of it; unused ones last."""
     said = Headline.of(strategy, state["headline"])
     trades = said.word in (TradingWord.TRADES, TradingWord.REDUCED)

@@ -58,8 +58,8 @@ def test_first_lines_are_short_and_every_difference_stands_below(home: Path) -> 
         assert len(first) <= 200, first
         assert first.startswith("main: ")
         assert "differs" in first
-        told = [line.strip() for line in below if "the books hold" in line]
-        assert told == [f"SYMBOL{number:02d}: the books hold 0, the venue {number}" for number in range(1, 41)]
+        rows = [line.strip() for line in below if "the books hold" in line]
+        assert rows == [f"SYMBOL{number:02d}: the books hold 0, the venue {number}" for number in range(1, 41)]
 
 
 def test_status_begins_with_what_needs_a_person_and_ends_with_what_was_never_used(home: Path) -> None:

@@ -80,7 +80,8 @@ def test_an_alert_of_orders_that_wait_says_so_in_its_first_line(
     of_the_day.after_round(history, "run", logging.getLogger())  # type: ignore[arg-type]
     (said,) = alerts(tmp_path, "headline")
     assert "2 orders for 2024-03-05 are not on the way to the venue" in said
-    assert said == str(headline_now(StoredFacts(desk.stores, desk.account.strategies[0], DECIDED)))
+    now = headline_now(StoredFacts(desk.stores, desk.account.strategies[0], DECIDED))
+    assert said.splitlines()[0] == str(now).splitlines()[0]
     assert history.decision_moments.empty  # what a session knew stays as it was read
 
 
