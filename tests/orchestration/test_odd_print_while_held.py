@@ -17,6 +17,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
 from nn_assets.operations.session_page import write_daily_page
 from nn_assets.sources.simulated import SimulatedSource
+from tests.first_lines import in_one_sentence
 from tests.operations.homes import decide, months_between, take_in, train
 from tests.orchestration.conftest import NAME, TINY, clock_at, living_in, recorded, strategy_of, write_strategy
 
@@ -126,10 +127,10 @@ def test_no_stop_fills_on_a_price_that_the_second_source_contradicts_and_every_p
     assert quarantine[["symbol", "rule", "field"]].to_numpy().tolist() == [[HELD, "odd_print", "low"]]
 
     sentence = f"{HELD} is held and its bar of {DAY} is in quarantine (odd_print, low {low}): no order and no stop"
-    assert sentence in result["text"].splitlines()[0]
-    assert sentence in report(NAME)["text"].splitlines()[0]
+    assert sentence in in_one_sentence(result["text"])
+    assert sentence in in_one_sentence(report(NAME)["text"])
     assert page(evening).count(sentence) == 2  # its first line, and a notice that says more
-    assert "A person is needed: ask both which price stands" in result["headline"]
+    assert "A person is needed: ask both which price stands" in in_one_sentence(result["headline"])
     alerts = (evening / "alerts.jsonl").read_text(encoding="utf-8")
     assert sentence in alerts
 
@@ -151,7 +152,7 @@ def test_in_a_history_that_ends_in_the_past_a_mended_bar_stops_out_only_where_it
     deliver(evening, "bars", wrong.assign(low=wrong["low"].where(~row, -wrong["low"])))
     take_in(strategy_of())
     decide(strategy_of(), [pd.Timestamp(DAY)])
-    headline = report(NAME)["text"].splitlines()[0]
+    headline = in_one_sentence(report(NAME)["text"])
     assert f"{HELD} is held and its bar of {DAY} is in quarantine (non_positive_price, low -" in headline
     assert (
         "must state known_at, a moment before the next session to be decided: else it counts as known from now"
@@ -189,7 +190,7 @@ def test_what_the_second_source_corrects_later_stops_out_the_next_session_and_ch
         take_in(strategy_of())
         (done,) = decide(strategy_of(), [pd.Timestamp(NEXT)])
         (again,) = decide(strategy_of(), [pd.Timestamp(DAY)])
-        assert "in quarantine" not in report(NAME)["text"].splitlines()[0]
+        assert "in quarantine" not in in_one_sentence(report(NAME)["text"])
     stopped = done.frames["fills"].query("symbol == @HELD")
     assert stopped["quantity"].sum() == -of_held(evening, "holdings")["quantity"].item()
     assert of_held(evening, "holdings", NEXT)["blocked_side"].item() == 1
@@ -205,7 +206,7 @@ def test_where_the_second_source_lags_the_round_is_decided_and_told_as_unchecked
     result = run_rounds(NAME, DAY)
     assert stops(evening) == [HELD]  # nobody contradicted the price
     assert result["headline"].startswith("tiny TRADES: ")
-    for text in (result["text"].splitlines()[0], report(NAME)["text"].splitlines()[0], page(evening)):
+    for text in (in_one_sentence(result["text"]), in_one_sentence(report(NAME)["text"]), page(evening)):
         assert UNCHECKED in text
 
 
@@ -218,5 +219,5 @@ def test_where_the_second_source_is_gone_the_round_is_decided_and_told_as_unchec
     assert stops(evening) == [HELD]
     result = report(NAME)
     assert result["strategies"][NAME]["headline"].startswith("tiny TRADES: ")
-    for text in (result["text"].splitlines()[0], page(evening)):
+    for text in (in_one_sentence(result["text"]), page(evening)):
         assert UNCHECKED in text
