@@ -20,6 +20,7 @@ from nn_assets.operations.study import StudyResult, track_frames
 from nn_assets.operations.study_page import study_and_show
 from nn_assets.oversight.headline import Fault, Situation, TradingWord, headline
 from nn_assets.settings import Strategy
+from tests.first_lines import in_one_sentence
 from tests.operations import homes
 from tests.operations.test_volatility_home import write_told_by_volume
 from tests.orchestration.conftest import living_in, strategy_of, write_strategy
@@ -78,7 +79,7 @@ def _studied(home: Path, kind: str) -> tuple[StudyResult, str]:
         homes.train(strategy, MONTHS)
         with open_history(strategy) as history:
             result, metadata = study_and_show(history, MONTHS[-1:], homes.RUN, logging.getLogger("home"))
-            assert str(headline_now(history)).startswith(
+            assert in_one_sentence(headline_now(history)).startswith(
                 f"{strategy.name} DOES NOT TRADE: {NOT_TRADED}; {_goes_on_with(result)}."
             )
             assert history.stores.ledger.read("looks", strategy.name)["verdict"].iloc[-1] == result.last.verdict.phrase
