@@ -113,7 +113,7 @@ def untold(tracked: TrackedOrder, record: AccountRecord) -> float:
     Zero of one that an acceptance has taken over.
     """
     filled = filled_when_ended(tracked)
-    if tracked.order.client_order_id in covered_until(record) or not is_beyond(filled, tracked):
+    if not is_beyond(filled, tracked) or tracked.order.client_order_id in covered_until(record):
         return 0.0
     return math.copysign(filled - abs(tracked.filled), tracked.order.quantity)
 
@@ -156,7 +156,7 @@ def closable(record: AccountRecord, beside: Collection[str] = ()) -> dict[str, f
         Orders that do not count.
     """
     there = held_where_positions_differ(record)
-    for name, tracked in record.orders.items():
+    for name, tracked in record.orders.items() if there else ():
         symbol = tracked.order.symbol
         if symbol not in there or name in beside or tracked.order.kind == "stop":
             continue
