@@ -302,7 +302,7 @@ class World:
         cash = Decimal(2 * int(CAPITAL_USD)) + sum((paid for _, paid in books.values()), Decimal(0))
         assert abs(cash - money) < Decimal("0.005")
         due = {name: book for name, book in books.items() if name not in self.halted}
-        more, less = oracle.stops_apart(self.liar.account.working(), due)
+        more, less = oracle.stops_apart(self.liar.account.working(), due, self.ledger)
         refused = {(entry["symbol"], entry["side"] == "buy") for entry in of_today if entry["what"] == "refused"}
         assert (more, {what: size for what, size in less.items() if what not in refused}) == ({}, {})
         self.plain = plain

@@ -95,8 +95,21 @@ def test_the_oracle_names_what_was_doubled_lost_and_invented(tmp_path: Path) -> 
     assert sorted(lost) == ["2 of a: 6E+1 AAA at 50.1", "4 of a: 1E+1 AAA at 50.1"]
     assert sorted(invented) == ["2 of a: 7E+1 AAA at 50.1", "3 of a: 5 AAA at 50.1"]
     assert [fault.partition(":")[0] for fault in oracle.stops_doubled(journal, ledger)] == ["d beside c", "f"]
+
+
+@pytest.mark.parametrize(("ended", "lacking"), [((), 7), (("x",), 10)])
+def test_the_oracle_expects_a_stop_of_all_that_is_held_but_of_what_is_to_cross(
+    tmp_path: Path, ended: tuple[str, ...], lacking: int
+) -> None:
+    crosses = [{"book": "one", "quantity": -3.0}, {"book": "two", "quantity": 3.0}]
+    ledger = ledger_of(
+        tmp_path / "ledger.sqlite",
+        account_orders=[("x", "AAA", "at_open", 0.0, json.dumps(crosses))],
+        order_events=[(name, "ended", 2) for name in ended],
+    )
     row = {"type": "stop", "symbol": "AAA", "side": "sell", "qty": "90", "filled_qty": "10"}
-    assert oracle.stops_apart([row], {"one": ({"AAA": Decimal(90)}, Decimal(0))}) == ({}, {("AAA", False): 10})
+    held = {"one": ({"AAA": Decimal(90)}, Decimal(0)), "two": ({}, Decimal(0))}
+    assert oracle.stops_apart([row], held, ledger) == ({}, {("AAA", False): lacking})
 
 
 def ledger_of(file: Path, **tables: Sequence[tuple[object, ...]]) -> Path:

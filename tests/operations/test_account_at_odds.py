@@ -156,6 +156,39 @@ def test_no_stop_rests_for_a_position_that_crosses_to_another_book(tmp_path: Pat
         assert working(desk, "stop") == []
 
 
+def test_what_stays_of_a_position_that_crosses_in_part_keeps_its_stop(tmp_path: Path) -> None:
+    desk = a_desk(tmp_path, "one", "two")
+    desk.decided("one", {"AAA": -30.0}, held={"AAA": 100.0}, stops={"AAA": 45.0})
+    desk.decided("two", {"AAA": 30.0})
+    desk.venue.held = {"AAA": 100.0}
+    send_orders(desk.driver())
+    desk.moment = AFTER_OPEN
+    reconcile(desk.driver(), settles=False)
+    send_orders(desk.driver(), waits=False)
+    assert working(desk, "stop") == [-70.0]
+
+
+def test_books_that_find_no_bar_to_cross_at_keep_what_they_hold_and_its_stop(tmp_path: Path, monkeypatch) -> None:
+    bars = pd.DataFrame(
+        {"symbol": ["BBB"], "session": [TRADED]} | dict.fromkeys(("open", "high", "low", "close"), 20.0)
+    )
+    desk = a_desk(tmp_path, "one", "two")
+    desk.decided("one", {"AAA": -100.0}, held={"AAA": 100.0}, stops={"AAA": 45.0})
+    desk.decided("two", {"AAA": 100.0})
+    desk.venue.held = {"AAA": 100.0}
+    send_orders(desk.driver())
+    desk.moment = NIGHT
+    reconcile(desk.driver(), settles=False)
+    assert working(desk, "stop") == []  # nothing is published yet: the bar may come
+    monkeypatch.setattr(StoredFacts, "published_bars", property(lambda _: bars))
+    reconcile(desk.driver(), settles=False)
+    send_orders(desk.driver(), waits=False)
+    (order,) = [tracked for tracked in desk.driver().record().orders.values() if tracked.order.quantity == 0.0]
+    assert (order.status, order.events[-1].reason) == ("ended", "no_bar")
+    assert working(desk, "stop") == [-100.0]
+    assert len(desk.rows("account_fills")) == 0
+
+
 def test_a_stops_fill_told_seconds_after_the_close_is_of_the_session_that_closed(tmp_path: Path) -> None:
     desk = protected(tmp_path)
     (stop,) = desk.venue.taken

@@ -351,6 +351,17 @@ class BooksMarket:
                 return {name: float(rows[name].iloc[0]) for name in ("open", "high", "low", "close")}
         return None
 
+    def has_published(self, books: Iterable[str], session: pd.Timestamp) -> bool:
+        """Whether each of some books has bars of a session, or of a later one, published; False where unread."""
+        for book in books:
+            facts = self._facts.get(book, "no such book")
+            try:
+                if isinstance(facts, str) or not (facts.published_bars["session"] >= session).any():
+                    return False
+            except NnAssetsError:
+                return False
+        return True
+
     def splits(self, strategy: Strategy, after: pd.Timestamp | None, until: pd.Timestamp) -> dict[str, float] | None:
         """New shares for one old of the sessions after one up to another, by what is published.
 

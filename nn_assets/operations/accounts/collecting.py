@@ -261,16 +261,20 @@ def _said(fill: VenueFill) -> dict[str, Any]:
 
 
 def _cross(driver: Driver) -> None:
-    """Fill the orders of books that cancel each other out, at the official price once the session's bar is there."""
+    """Fill the orders of books that cancel each other out, at the official price once the session's bar is there.
+
+    Where a session was published without one, nothing crosses: the orders end, and the books' stops rest again.
+    """
     for tracked in list(driver.record().orders.values()):
         order = tracked.order
         if order.quantity != 0.0 or tracked.status != "waiting":
             continue
         bar = driver.market.bar(order.symbol, order.session)
-        if bar is None:
+        if bar is None and not driver.market.has_published({child.book for child in order.children}, order.session):
             continue
-        price = bar["open" if order.kind == "at_open" else "close"]
-        if math.isfinite(price) and price > 0.0:
+        price = math.nan if bar is None else bar["open" if order.kind == "at_open" else "close"]
+        is_priced = math.isfinite(price) and price > 0.0
+        if is_priced:
             row = {
                 "fill_id": f"crossed-{order.client_order_id}",
                 "client_order_id": order.client_order_id,
@@ -289,4 +293,4 @@ def _cross(driver: Driver) -> None:
             ):  # else a run was killed here
                 driver.append(FILLS, [row])
                 reached("fill_recorded")
-        driver.note(tracked, "ended", "crossed")
+        driver.note(tracked, "ended", "crossed" if is_priced else "no_bar")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
@@ -30,8 +30,9 @@ def desired_stops(
 
     None of a halted book, none of a book that trades at closes (it decides by its stops itself), and none of a position
     that an order under way closes: that goes before, and what it leaves is protected after. Of what the venue filled
-    and did not tell yet, none. A level is lowered by dividends as the round of their session lowers it. Where positions
-    differ, none of more than the venue holds: a stop beyond that would open the other side.
+    and did not tell yet, and of what is to cross to another book, none. A level is lowered by dividends as the round of
+    their session lowers it. Where positions differ, none of more than the venue holds: a stop beyond that would open
+    the other side.
     """
     there, not_told = held_where_positions_differ(record), _not_told(record)
     desired: dict[pd.Timestamp, list[BookOrder]] = {}
@@ -50,14 +51,17 @@ def desired_stops(
             symbol: abs(held) * split.get(symbol, 1.0)
             for symbol, held in zip(book.left.symbols, book.left.quantity.tolist(), strict=True)
         }
-        closing = _closed_by_orders(strategy.name, record, book, driver.now())
+        closing, crossing = (
+            _closed_by_orders(strategy.name, record, book, driver.now()),
+            _to_cross(strategy.name, record),
+        )
         for symbol, quantity, price in zip(
             moved.symbols, moved.quantity.tolist(), moved.stop_price.tolist(), strict=True
         ):
             if quantity == 0.0 or not math.isfinite(price) or (symbol, quantity < 0.0) in closing:
                 continue
-            side, size = math.copysign(1.0, quantity), abs(quantity)
-            size = max(0.0, size - not_told.get((strategy.name, symbol, side < 0.0), 0.0))
+            side, gone = math.copysign(1.0, quantity), not_told.get((strategy.name, symbol, quantity < 0.0), 0.0)
+            size = max(0.0, abs(quantity) - gone - crossing[symbol, quantity < 0.0])
             level = price - lowered.get(symbol, 0.0) * min(1.0, before.get(symbol, 0.0) / abs(quantity))
             if symbol in there:
                 size = min(size, max(0.0, side * there[symbol]))
@@ -166,8 +170,7 @@ def _closed_by_orders(book: str, record: AccountRecord, now: BookNow, moment: pd
         child
         for tracked in record.orders.values()
         if tracked.order.kind != "stop"
-        if _crosses(tracked)
-        or (tracked.is_live and not is_over(now.strategy.market.calendar, tracked.order.session, moment))
+        if tracked.is_live and not is_over(now.strategy.market.calendar, tracked.order.session, moment)
         for child in tracked.order.children
         if child.book == book
     ]
@@ -176,9 +179,15 @@ def _closed_by_orders(book: str, record: AccountRecord, now: BookNow, moment: pd
     }
 
 
-def _crosses(tracked: TrackedOrder) -> bool:
-    """Whether books' orders cancel each other out, and fill at the official price once the bar is there."""
-    return tracked.order.quantity == 0.0 and tracked.status == "waiting"
+def _to_cross(book: str, record: AccountRecord) -> dict[tuple[str, bool], float]:
+    """By symbol, and whether it is bought: what a book gives to another once the bar of the session is there."""
+    amounts: defaultdict[tuple[str, bool], float] = defaultdict(float)
+    for tracked in record.orders.values():
+        if tracked.order.quantity == 0.0 and tracked.status == "waiting":
+            for child in tracked.order.children:
+                if child.book == book:
+                    amounts[child.symbol, child.quantity > 0.0] += abs(child.quantity)
+    return amounts
 
 
 def _session_to_rest(strategy: Strategy, now: pd.Timestamp) -> pd.Timestamp:
