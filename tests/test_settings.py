@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +74,26 @@ def test_every_bad_key_is_listed_at_once() -> None:
 def test_a_breaker_that_could_never_fire_is_refused(settings: str) -> None:
     with pytest.raises(SettingsError, match="can never fire"):
         parse_strategy(MINIMAL + settings)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "broker", "execution", "is_refused"),
+    [
+        ("24/7", "file_drop", "next_open", True),
+        ("24/7", "file_drop", "next_close", False),
+        ("24/7", "paper", "next_open", False),
+        ("XNYS", "file_drop", "next_open", False),
+    ],
+)
+def test_orders_to_a_venue_around_the_clock_that_would_all_be_late_are_refused(
+    calendar: str, broker: str, execution: str, is_refused: bool
+) -> None:
+    text = (
+        f"name: demo\nmarket: {{history_starts: 2000-01-03, calendar: {calendar}}}\n"
+        f"execution: {{broker: {broker}}}\nlabel: {{execution: {execution}}}\n"
+    )
+    with pytest.raises(SettingsError, match="every order to file_drop would be late") if is_refused else nullcontext():
+        parse_strategy(text)
 
 
 @pytest.mark.parametrize("prior", ["pretrained", "searched", "chosen_over_all_folds"])

@@ -287,6 +287,17 @@ class Strategy(Section):
         return self
 
     @model_validator(mode="after")
+    def _orders_come_before_their_fill(self) -> Strategy:
+        around_the_clock = self.market.calendar.split(" ")[0] == "24/7"
+        if around_the_clock and self.execution.broker in VENUES_OF_ITS_OWN and self.label.execution == "next_open":
+            raise ValueError(
+                f"label.execution next_open on the calendar {self.market.calendar}, where a session opens as the one "
+                f"before it closes: every order to {self.execution.broker} would be late for it; state label.execution "
+                "next_close, or execution.broker paper"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _groups_need_returns(self) -> Strategy:
         walk, market = self.walk_forward, self.market
         every_day = market.calendar.split(" ")[0] == "24/7" or market.calendar_overrides is not None

@@ -357,3 +357,71 @@ def test_books_of_two_calendars_share_no_account() -> None:
     with pytest.raises(SettingsError, match=r"one market.calendar for all strategies of the account desk"):
         _shared("desk", [a_strategy("one"), crypto])
     assert isinstance(_shared("desk", [a_strategy("one")]), AccountBooks)
+
+
+def test_an_execution_edited_between_decision_and_sending_counts_from_the_next_decision_on(tmp_path: Path) -> None:
+    desk = a_desk(tmp_path)
+    desk.decided("one", {"AAA": 100.0})
+    (strategy,) = desk.account.strategies
+    edited = strategy.model_copy(update={"label": strategy.label.model_copy(update={"execution": "next_close"})})
+    desk.account = replace(desk.account, strategies=(edited,))
+    send_orders(desk.driver())
+    assert [order.kind for order in desk.venue.taken.values()] == ["at_open"]
+    desk.decided("one", {"AAA": 50.0}, session=TRADED)
+    desk.moment = OPEN + pd.Timedelta(days=1, minutes=5)  # as the decision says, too late
+    send_orders(desk.driver())
+    assert working(desk, "at_open") == [100.0]
+    assert working(desk, "at_close") == []
+
+
+# --- what a venue forgets ------------------------------------------------------------------------------
+
+
+def forgotten_stop(tmp_path: Path) -> tuple[Desk, str]:
+    """A desk whose position is held, and whose stop its venue took and knows no longer."""
+    desk = protected(tmp_path)
+    (stop,) = desk.venue.taken
+    del desk.venue.taken[stop], desk.venue.status[stop]
+    desk.moment = NOON
+    return desk, stop
+
+
+def test_a_stop_that_the_venue_knows_no_longer_is_a_difference_and_ended_by_a_person_it_is_replaced_once(
+    tmp_path: Path,
+) -> None:
+    desk, stop = forgotten_stop(tmp_path)
+    compared = reconcile(desk.driver())
+    assert compared.state == "differs"
+    assert f"{stop}, the stop of -100, works by the ledger, and the venue knows it no longer" in compared.sentence
+    send_orders(desk.driver(), waits=False)
+    assert working(desk, "stop") == []  # never a second one by itself: the first may be there after all
+    assert cancel_orders(desk.driver(), [stop]) == (stop,)
+    desk.moment += pd.Timedelta(seconds=60)
+    assert reconcile(desk.driver()).state == "agreed"
+    for _ in range(2):
+        send_orders(desk.driver(), waits=False)
+        assert working(desk, "stop") == [-100.0]
+
+
+def test_an_accepted_account_has_no_order_that_its_venue_has_forgotten(tmp_path: Path) -> None:
+    desk, stop = forgotten_stop(tmp_path)
+    reconcile(desk.driver())
+    accept(desk.driver(), "me", "the venue lost it in an outage")
+    assert desk.driver().record().orders[stop].status == "ended"
+    assert desk.driver().record().outside_orders == ()
+    assert reconcile(desk.driver()).state == "agreed"
+    send_orders(desk.driver(), waits=False)
+    assert working(desk, "stop") == [-100.0]
+
+
+def test_an_order_that_is_filled_whole_and_forgotten_has_ended(tmp_path: Path) -> None:
+    desk = a_desk(tmp_path)
+    desk.decided("one", {"AAA": 50.0})
+    send_orders(desk.driver())
+    (order,) = desk.venue.taken
+    desk.venue.fill(order, 50.0, 50.0)
+    del desk.venue.taken[order], desk.venue.status[order]
+    desk.moment = NOON
+    reconcile(desk.driver())
+    assert reconcile(desk.driver()).state == "agreed"
+    assert desk.driver().record().orders[order].events[-1].reason == "filled"

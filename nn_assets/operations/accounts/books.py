@@ -5,7 +5,7 @@ A book is a strategy. Strategies with the same account, venue and settings of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import methodcaller
@@ -301,6 +301,7 @@ def _book_now(ledger: Ledger, strategy: Strategy) -> BookNow:
     )
     book = book_from_records(values_of(states.iloc[0]), holdings, states["book"].iloc[0])
     taken_on, taken = last_taken(ledger, strategy.name, session)
+    strategy = _as_decided(strategy, orders["execution"].unique().tolist())
     kind: OrderKind = "at_open" if strategy.label.execution == "next_open" else "at_close"
     made = tuple(
         BookOrder(
@@ -317,6 +318,13 @@ def _book_now(ledger: Ledger, strategy: Strategy) -> BookNow:
     recent = ledger.read("portfolio_states", strategy.name, session - pd.Timedelta(days=60), session)
     flows = {row["session"]: session_flows(row["book"]) for row in records_of(recent)}
     return BookNow(strategy, session, taken_on, taken, book, made, flows)
+
+
+def _as_decided(strategy: Strategy, executions: Sequence[str]) -> Strategy:
+    """The strategy with the execution of its last decision; what its file says counts from the next one on."""
+    if not executions or executions == [strategy.label.execution]:
+        return strategy
+    return strategy.model_copy(update={"label": strategy.label.model_copy(update={"execution": executions[0]})})
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,10 @@ from nn_assets.portfolio.breakers import Control
 
 
 def ask(driver: Driver, *, ended_too: bool = False) -> None:
-    """Ask about every order that is in doubt, or with ``ended_too`` may have ended, by its name; note the answers."""
+    """Ask about every order that is in doubt, or with ``ended_too`` may have ended, by its name; note the answers.
+
+    One that the venue took and knows no longer has ended where it is filled, or where its end was asked for.
+    """
     record = driver.record()
     asked = [tracked for tracked in record.orders.values() if tracked.status == "doubtful"]
     asked += [tracked for tracked in record.orders.values() if ended_too and tracked.status == "working"]
@@ -34,9 +37,19 @@ def ask(driver: Driver, *, ended_too: bool = False) -> None:
         if answer is None:
             if tracked.status == "doubtful" and tracked.events[-1].event != "unknown":
                 driver.note(tracked, "unknown")
+            elif tracked.status == "working" and tracked.is_whole:
+                driver.note(tracked, "ended", "filled")
+            elif tracked.status == "working" and _was_to_end(driver, tracked):
+                driver.note(tracked, "ended", "unknown_to_the_venue")
         else:
             _note_answer(driver, tracked, answer)
         reached("answer_recorded")
+
+
+def _was_to_end(driver: Driver, tracked: TrackedOrder) -> bool:
+    """Whether the end of an order was asked for, the settle time ago or longer."""
+    asked = [at_of(event.details) for event in tracked.events if event.event == "cancel_asked"]
+    return bool(asked) and (driver.now() - min(asked)).total_seconds() >= driver.account.settle_seconds
 
 
 def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) -> None:

@@ -23,8 +23,7 @@ def stopped_by(
 ) -> tuple[str, list[str]] | None:
     """Why an order may not be sent now, and for which orders of books; None where it may."""
     every = [child.client_order_id for child in order.children]
-    strategies = [strategy for child in order.children if (strategy := driver.account.of(child.book)) is not None]
-    if len(strategies) < len(order.children):
+    if any(driver.account.of(child.book) is None for child in order.children):
         return "no_strategy", every
     by_name = {book.strategy.name: book for book in books}
     books_of = [by_name[name] for name in sorted({child.book for child in order.children})]
@@ -32,7 +31,7 @@ def stopped_by(
     if order.kind == "stop":
         halted = any(driver.control_of(book.strategy.name, record) is Control.HALTED for book in books_of)
         return (UNREAD, every) if unread else ("halted", every) if halted else None
-    moments = [fill_moment(strategy, order.session) for strategy in strategies]
+    moments = [fill_moment(book.strategy, order.session) for book in books_of]
     hours = driver.hours_of(order)
     moments += [] if hours is None else [hours.ends]
     if driver.now() >= min(moments):

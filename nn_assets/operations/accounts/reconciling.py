@@ -27,6 +27,7 @@ from nn_assets.operations.asof.accounts import (
     PAPER,
     RECONCILIATIONS,
     AccountRecord,
+    TrackedOrder,
     difference_text,
 )
 from nn_assets.portfolio.adjustments import BookAdjustment
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 _SHARES = 1e-9
 _ASKS = 3
+_FORGOTTEN = "forgotten_order"
 CASH = "cash"
 
 
@@ -224,9 +226,15 @@ def _number(value: object) -> float:
 
 
 def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, Any]]:
-    """Orders that work at the venue and are not the account's, have ended by the ledger, or outlived their session."""
-    differences = []
-    for answer in driver.venue.orders():
+    """Orders that work at the venue and are not the account's, have ended by the ledger, or outlived their session.
+
+    And those that work by the ledger, which the venue took once and knows no longer.
+    """
+    working = [name for name, tracked in record.orders.items() if tracked.status == "working" and not tracked.is_whole]
+    answers = driver.venue.orders(working)
+    known = {answer.client_order_id for answer in answers}
+    differences = [_forgotten(record.orders[name]) for name in working if name not in known]
+    for answer in answers:
         tracked = record.orders.get(answer.client_order_id)
         if answer.status != "working" or answer.client_order_id in record.outside_orders:
             continue
@@ -244,6 +252,16 @@ def _open_orders_apart(driver: Driver, record: AccountRecord) -> list[dict[str, 
                 {"kind": "order", "symbol": answer.symbol, "says": says, "client_order_id": answer.client_order_id}
             )
     return differences
+
+
+def _forgotten(tracked: TrackedOrder) -> dict[str, Any]:
+    order = tracked.order
+    kind = "stop of" if order.kind == "stop" else "order for"
+    says = (
+        f"{order.client_order_id}, the {kind} {order.quantity:g}, works by the ledger, and the venue knows it no "
+        "longer: account cancel ends it"
+    )
+    return {"kind": "order", "symbol": order.symbol, "says": says, _FORGOTTEN: order.client_order_id}
 
 
 # --- accepting -----------------------------------------------------------------------------------------
@@ -299,6 +317,9 @@ def accept(driver: Driver, who: str, why: str, *, outside: bool = False) -> Reco
         opened = last_opened(driver.account, driver.now())
         details = _accepted(driver, compared, opened, who, why, positions=positions, cash=cash, outside=outside)
         details["covers"] = _covered(driver, compared.differences)
+        for row in compared.differences:
+            if _FORGOTTEN in row:
+                driver.note(driver.record().orders[row[_FORGOTTEN]], "ended", "unknown_to_the_venue")
         _put_on_record(driver, session, ACCEPTED, compared.differences, details, who, why)
         reached("accepted")
         return Reconciled(session, ACCEPTED, tuple(compared.differences))

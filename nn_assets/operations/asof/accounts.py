@@ -39,6 +39,7 @@ WITH_ANOTHER = "cancelled_with_another_book"
 _DOUBTFUL = ("sending", "unsure", "unknown")
 _BESIDE = ("cancel_asked", "not_yet")  # they leave an order as it is
 _MOST_TOLD = 5
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ class TrackedOrder:
     def filled(self) -> float:
         """Signed, by the fills that were allotted."""
         return math.fsum(self.received)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is filled as far as it goes, by the fills that were allotted."""
+        return abs(self.filled) >= abs(self.order.quantity) * (1.0 - _ROUNDING)
 
     @property
     def sendings(self) -> tuple[OrderEvent, ...]:
