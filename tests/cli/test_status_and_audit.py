@@ -750,6 +750,7 @@ def test_status_names_the_session_whose_records_are_gone(own_home, give_own) -> 
     assert "nn-assets audit verify" in line
 
 
+@pytest.mark.full
 def test_a_killed_round_needs_a_person_only_where_it_left_a_session_undecided(own_home, give_own) -> None:
     """Also where it leaves the round before it as the last that came to a good end."""
 

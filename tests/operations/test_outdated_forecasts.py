@@ -114,6 +114,7 @@ def test_the_study_command_runs_outdated_months_too_and_says_so(home: Path, monk
     assert "facts of 1 month (2016-05) arrived since, so 1 month from 2016-05 on run before 2016-06" in messages[0]
 
 
+@pytest.mark.full
 def test_what_no_session_of_a_month_knew_outdates_nothing(home: Path) -> None:
     deliver(home, known_at="2016-08-30T12:00:00Z")
     with open_history(strategy()) as history:

@@ -395,6 +395,7 @@ def test_names_are_grouped_by_returns_of_decision_bars(home: Path, here: Strateg
         parse_strategy(yaml.safe_dump(settings), file=str(file))
 
 
+@pytest.mark.full
 def test_a_decision_is_explained_by_the_moment_that_its_bar_begins(home: Path, here: Strategy, studied) -> None:
     asked = {"2024-02-03T05:00": "2024-02-03T05:00", "2024-02-03": "2024-02-03T23:00", "": "2024-02-06T23:00"}
     for moment, named in asked.items():

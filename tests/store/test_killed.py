@@ -393,7 +393,7 @@ def test_a_publication_that_a_kill_kept_from_being_in_force_is_never_told_of_and
     }  # a row that the kill prevented came with the next
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.full)])
 def test_a_day_of_a_long_history_killed_anywhere_ends_as_one_never_killed(
     do: Write, tmp_path: Path, kills: int
 ) -> None:
