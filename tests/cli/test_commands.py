@@ -104,6 +104,7 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
     assert row.endswith("(files:NAN_data.csv): ask the source which row is right")
 
 
+@pytest.mark.full
 def test_a_round_run_again_changes_nothing_that_was_decided(give_own, tmp_path) -> None:
     def decided() -> list[bytes]:
         files = [tmp_path / f"{table}.csv" for table in ("signals", "positions", "orders", "fills", "drift")]

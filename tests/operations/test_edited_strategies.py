@@ -285,6 +285,7 @@ CONTRADICTIONS = [
 ]
 
 
+@pytest.mark.full
 def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(home: Path) -> None:
     """One after the other in one home: what is refused leaves nothing behind."""
     acts: tuple[Callable[[], object], ...] = (
@@ -766,6 +767,7 @@ def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) 
     assert "still held" not in page
 
 
+@pytest.mark.full
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(studied_home: Path) -> None:
     restate(studied_home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
     state = report(NAME)["strategies"][NAME]

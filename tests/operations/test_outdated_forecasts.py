@@ -135,6 +135,7 @@ def test_other_code_puts_months_in_doubt_and_refits_none(home: Path, monkeypatch
         assert months_in_doubt(history, TWO) == []
 
 
+@pytest.mark.full
 def test_a_damaged_month_hides_no_outdated_one_and_whoever_reads_it_is_told(home: Path) -> None:
     lake = home / "lake" / "known"
     facts = json.loads((kept := lake / FORECAST_FACTS / "2016-06.json").read_text(encoding="utf-8"))

@@ -585,7 +585,8 @@ def asked_before_june(shifting_home: Path, tmp_path_factory: pytest.TempPathFact
         return copied, studied(SPRING[:2])
 
 
-@pytest.mark.parametrize("refreshed", [pytest.param(False, marks=pytest.mark.full), True])
+@pytest.mark.full
+@pytest.mark.parametrize("refreshed", [False, True])
 def test_a_request_of_the_last_session_before_live_is_open_for_the_live_refresh(
     asked_before_june: tuple[Path, StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refreshed: bool
 ) -> None:

@@ -324,6 +324,7 @@ def test_sizes_and_impact_go_by_the_volume_of_days(here: Strategy, studied: Stud
     assert 0.002 / 24 * 2 < largest <= 0.002 * (1.0 + 1e-9)
 
 
+@pytest.mark.full
 def test_what_a_late_close_left_open_is_closed_by_the_next_decision_in_time(
     here: Strategy, studied: StudyResult
 ) -> None:
