@@ -302,8 +302,7 @@ def version_of(*roots: Root, also: object = None) -> str:
     CodeError
         A root is no definition at the top of a module of this package.
     """
-    parts = [*_behind(tuple(_address(root) for root in roots)), *_partial_arguments(roots), repr(also)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
+    return _hash_over(tuple(_address(root) for root in roots), (*_partial_arguments(roots), repr(also)))
 
 
 def version_within(top: str, *roots: Root, also: object = None) -> str:
@@ -332,6 +331,7 @@ def with_sources(sources: Mapping[str, bytes], folder: Path) -> None:
     """Follow a user's own modules from now on, by their sources as they were loaded: see :meth:`Package.join`."""
     _own().join(sources, folder)
     _behind.cache_clear()
+    _hash_over.cache_clear()
 
 
 def changed_definitions(then: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -343,6 +343,11 @@ def changed_definitions(then: Mapping[str, str], now: Mapping[str, str]) -> str:
 @cache
 def _behind(references: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(_own().definitions_behind(*references).items())
+
+
+@cache
+def _hash_over(references: tuple[str, ...], arguments: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps([*_behind(references), *arguments]).encode()).hexdigest()[:_DIGITS]
 
 
 def _address(root: Root) -> str:

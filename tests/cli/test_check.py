@@ -104,6 +104,7 @@ def test_what_was_taken_in_can_be_exported(first_check, tmp_path) -> None:
     assert (answer.status, answer.document["rows"]) == (0, 4 * sessions_of(first_check[0]) - 1)
 
 
+@pytest.mark.full
 def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
     answer = call(checked_home, "check", "-s", "mine", "--whole")
     assert answer.status == 0, answer.err

@@ -72,6 +72,7 @@ def test_a_run_decides_sessions_in_order_and_says_what_to_hold(own_home, give_ow
     assert (own_home / "reports" / f"mine-{LIVE[2]}.html").is_file()
 
 
+@pytest.mark.full
 def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_first_line(own_home, give_own) -> None:
     edit = own_home / "strategies" / "mine.yaml"
     edit.write_text(f"{STRATEGY}gate:\n  max_missing_symbols_fraction: 0.3\n", encoding="utf-8")
@@ -103,6 +104,7 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
     assert row.endswith("(files:NAN_data.csv): ask the source which row is right")
 
 
+@pytest.mark.full
 def test_a_round_run_again_changes_nothing_that_was_decided(give_own, tmp_path) -> None:
     def decided() -> list[bytes]:
         files = [tmp_path / f"{table}.csv" for table in ("signals", "positions", "orders", "fills", "drift")]

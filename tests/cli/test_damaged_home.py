@@ -48,7 +48,8 @@ def test_a_month_of_forecasts_that_is_gone_stops_the_round(own_home: Path, give_
     assert before.items() <= files_of(own_home).items()
 
 
-@pytest.mark.parametrize("what", ["content", pytest.param("pointer", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("what", ["content", "pointer"])
 def test_damaged_months_of_forecasts_are_named_with_their_strategy_and_the_study_named_mends_them(
     own_home: Path, give_own: Command, what: str
 ) -> None:

@@ -39,7 +39,7 @@ def played_whole(execution: str) -> tuple[World, Replay]:
     return of, played(of, 260)
 
 
-@pytest.fixture(params=["next_close", "next_open"])
+@pytest.fixture(params=["next_open", pytest.param("next_close", marks=pytest.mark.full)])
 def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
     return played_whole(request.param)
 

@@ -38,7 +38,7 @@ def played(of: World, last: int = LAST, **changed: object) -> Replay:
     return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], **changed)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=["alone", pytest.param("relative", marks=pytest.mark.full)])
 def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
     of = world(strategy_of(request.param))
     return of, played(of)

@@ -102,6 +102,7 @@ def test_the_next_session_is_decided_by_the_model_of_before(home: Path, strategy
     assert give("audit", "verify", "--head", HEAD).status == 0
 
 
+@pytest.mark.full
 def test_a_session_decided_then_is_compared_and_nothing_changes(home: Path) -> None:
     known, fitted = columns(home), models(home)
     before = rows(home, known)

@@ -47,7 +47,7 @@ def plain_ensemble_logit(model: FoldModel, windows: np.ndarray) -> np.ndarray:
     return logit(np.mean([1.0 / (1.0 + np.exp(-value)) for value in logits], axis=0))
 
 
-@pytest.mark.parametrize("network", ["lstm", "mlp"])
+@pytest.mark.parametrize("network", ["mlp", pytest.param("lstm", marks=pytest.mark.full)])
 def test_the_parts_of_a_move_add_up_to_it_and_are_those_of_a_path_walked_by_differences(network: str) -> None:
     cube, _ = tiny_market()
     model = fitted(network)

@@ -24,6 +24,7 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.first_lines import in_one_sentence
+from tests.matrices import often
 from tests.orchestration.conftest import living_in
 
 MARKET = "market: {calendar: XNYS, symbols: [A], history_starts: 2015-01-02, history_ends: 2016-05-27}\n"
@@ -81,7 +82,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize("case", often(BROKEN, "an unknown key"))
 def test_a_broken_file_stops_its_own_strategy_by_name_and_no_other(
     put: Put, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:

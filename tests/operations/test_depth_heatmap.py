@@ -81,6 +81,7 @@ def _rank_ic(home: Path, months: list[str]) -> float:
     return float(np.nanmean(of_session))
 
 
+@pytest.mark.full
 def test_depth_by_level_is_read_as_an_image_and_what_it_foretells_is_learned(tmp_path: Path) -> None:
     small = {"lookback": 2, "hidden": 4, "layers": 1, "ensemble": 1, "maximum_epochs": 6}
     true, dealt_out = (

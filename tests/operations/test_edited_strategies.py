@@ -124,6 +124,7 @@ def bound(session: pd.Timestamp) -> set[str]:
     return {*holdings.loc[holdings["quantity"] != 0.0, "symbol"], *orders.loc[orders["status"] != "denied", "symbol"]}
 
 
+@pytest.mark.full
 def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> None:
     flat = sorted(set(SYMBOLS) - bound(SECOND))
     assert flat, "one that may leave"
@@ -284,6 +285,7 @@ CONTRADICTIONS = [
 ]
 
 
+@pytest.mark.full
 def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(home: Path) -> None:
     """One after the other in one home: what is refused leaves nothing behind."""
     acts: tuple[Callable[[], object], ...] = (
@@ -418,6 +420,7 @@ def test_an_end_before_the_last_decision_is_named_and_hides_no_other_strategy(ho
     )
 
 
+@pytest.mark.full
 def test_a_clock_that_is_behind_is_told_as_that_and_blames_no_setting(home: Path) -> None:
     """By half a day, by a month, and to before all history; whether or not a setting ends history."""
     behinds = ("2017-06-22 12:00", "2017-05-22 12:00", "2015-06-01 12:00")
@@ -556,6 +559,7 @@ def state_perpetuals(home: Path, **series: object) -> None:
     pd.concat(everyone).to_csv(home / "strategies" / "funding.csv", index=False)
 
 
+@pytest.mark.full
 def test_a_decided_session_computed_again_under_other_settings_names_each(home: Path) -> None:
     restate(home, costs={"half_spread_bps": 0.9}, portfolio={"gross_limit": 0.75, "shrink_half_life_months": 6.0})
     with pytest.raises(DecisionError, match="the settings that the session was decided under") as refused:
@@ -763,6 +767,7 @@ def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) 
     assert "still held" not in page
 
 
+@pytest.mark.full
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(studied_home: Path) -> None:
     restate(studied_home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
     state = report(NAME)["strategies"][NAME]
@@ -771,6 +776,7 @@ def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(s
         homes.decide(strategy_of(), [SECOND])
 
 
+@pytest.mark.full
 def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_remedies_work(
     decided_until_the_second: Path, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_the_study_command_runs_outdated_months_too_and_says_so(home: Path, monk
     assert "facts of 1 month (2016-05) arrived since, so 1 month from 2016-05 on run before 2016-06" in messages[0]
 
 
+@pytest.mark.full
 def test_what_no_session_of_a_month_knew_outdates_nothing(home: Path) -> None:
     deliver(home, known_at="2016-08-30T12:00:00Z")
     with open_history(strategy()) as history:
@@ -134,6 +135,7 @@ def test_other_code_puts_months_in_doubt_and_refits_none(home: Path, monkeypatch
         assert months_in_doubt(history, TWO) == []
 
 
+@pytest.mark.full
 def test_a_damaged_month_hides_no_outdated_one_and_whoever_reads_it_is_told(home: Path) -> None:
     lake = home / "lake" / "known"
     facts = json.loads((kept := lake / FORECAST_FACTS / "2016-06.json").read_text(encoding="utf-8"))

@@ -198,6 +198,7 @@ def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: 
                 assert record.scores[name][rows].tobytes() == made[name].probability.tobytes()
 
 
+@pytest.mark.full
 def test_a_refit_that_is_no_better_leaves_the_refreshed_model_in_force(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -584,6 +585,7 @@ def asked_before_june(shifting_home: Path, tmp_path_factory: pytest.TempPathFact
         return copied, studied(SPRING[:2])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("refreshed", [False, True])
 def test_a_request_of_the_last_session_before_live_is_open_for_the_live_refresh(
     asked_before_june: tuple[Path, StudyResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refreshed: bool

@@ -33,6 +33,7 @@ MONTHS = homes.months_between(FIRST_MONTH[:7], LAST_MONTH[:7])
 NEUTRAL = {"volatility": "network", "net_limit": 0.0}
 
 
+@pytest.mark.full
 def test_of_a_relative_label_the_variances_are_of_what_the_sessions_members_leave(ends_before: Lived) -> None:
     with living_in(ends_before.home):
         of = find_strategy("known").strategy

@@ -324,6 +324,7 @@ def test_sizes_and_impact_go_by_the_volume_of_days(here: Strategy, studied: Stud
     assert 0.002 / 24 * 2 < largest <= 0.002 * (1.0 + 1e-9)
 
 
+@pytest.mark.full
 def test_what_a_late_close_left_open_is_closed_by_the_next_decision_in_time(
     here: Strategy, studied: StudyResult
 ) -> None:
@@ -395,6 +396,7 @@ def test_names_are_grouped_by_returns_of_decision_bars(home: Path, here: Strateg
         parse_strategy(yaml.safe_dump(settings), file=str(file))
 
 
+@pytest.mark.full
 def test_a_decision_is_explained_by_the_moment_that_its_bar_begins(home: Path, here: Strategy, studied) -> None:
     asked = {"2024-02-03T05:00": "2024-02-03T05:00", "2024-02-03": "2024-02-03T23:00", "": "2024-02-06T23:00"}
     for moment, named in asked.items():

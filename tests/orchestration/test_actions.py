@@ -457,6 +457,7 @@ def test_cash_moves_by_fills_financing_dividends_and_fractions_alone(decided_ove
         assert len(ledger.read("decisions", NAME)) == len(states)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_fills_in_new_shares_are_measured_against_a_reference_in_new_shares(decided_over_actions: Path) -> None:
     home = decided_over_actions

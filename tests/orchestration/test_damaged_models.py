@@ -79,6 +79,7 @@ def damage(model_id: str) -> None:
     file.write_bytes(file.read_bytes()[:-9])
 
 
+@pytest.mark.full
 def test_a_damaged_refresh_is_fitted_again_by_a_study_of_its_month_or_a_later(studied: Path, refreshed: str) -> None:
     before = contents(studied)
     for months in (["2017-05"], ["2017-06"]):

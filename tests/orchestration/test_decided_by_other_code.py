@@ -95,6 +95,7 @@ def test_by_the_code_that_decided_it_what_differs_is_refused(cut_decided: Path, 
         again()
 
 
+@pytest.mark.full
 def test_by_other_code_that_decides_the_same_it_is_told_which_and_what_changed(cut_decided: Path, other_code) -> None:
     before, kept, counts = head(), files(cut_decided), row_counts(cut_decided)
     for session in (pd.Timestamp(FIRST_LIVE), SESSION):

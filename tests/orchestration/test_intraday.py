@@ -236,6 +236,7 @@ def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_pub
     pd.testing.assert_frame_equal(daily(), before)
 
 
+@pytest.mark.full
 def test_a_halt_of_their_gate_is_told_as_that_of_daily_bars_until_bars_pass(home) -> None:
     take_in_all(strategy_of())
     before = daily()

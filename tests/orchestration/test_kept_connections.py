@@ -80,6 +80,7 @@ def test_threads_share_an_instance(empty_home: Path) -> None:
     assert seen[0][0] == "SUCCESS"
 
 
+@pytest.mark.full
 def test_the_webserver_and_the_daemon_keep_none(empty_home: Path) -> None:
     with open_instance() as instance:
         first = materialised(instance)

@@ -201,6 +201,7 @@ def test_what_arrives_after_a_close_waits_for_the_session_after(lived: Path) -> 
             assert decisions_repeat_in_replay(history) == (5, [])
 
 
+@pytest.mark.full
 def test_a_session_without_any_bar_is_decided_has_a_page_and_ends_its_orders_with_a_reason(lived: Path) -> None:
     """The drop of 26 June is empty, and comes the day after: what was sent for it is on record as unfilled."""
     gate: dict[str, object] = {"max_missing_symbols_fraction": 1.0, "max_stale_sessions": 1}

@@ -210,6 +210,7 @@ def test_where_the_second_source_lags_the_round_is_decided_and_told_as_unchecked
         assert UNCHECKED in text
 
 
+@pytest.mark.full
 def test_where_the_second_source_is_gone_the_round_is_decided_and_told_as_unchecked(evening: Path) -> None:
     shutil.rmtree(evening / "strategies" / "venue")
     take_in(strategy_of())

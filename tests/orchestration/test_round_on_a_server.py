@@ -19,6 +19,7 @@ from tests.orchestration.conftest import FIRST_LIVE, NAME, RECORDS, strategy_of
 LAST_EMBEDDED, NEXT = "2017-06-22", "2017-06-23"
 
 
+@pytest.mark.full
 def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
     studied: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def test_decisions_and_months_between_refits_use_the_models_of_before(upgraded: 
     pd.testing.assert_frame_equal(models(upgraded), rows)
 
 
+@pytest.mark.full
 def test_a_refit_that_is_asked_for_is_made_by_the_code_in_force(upgraded: Path) -> None:
     ids = set(ModelStore().model_ids())
     month = refit_of("2017-06")

@@ -155,6 +155,7 @@ def plugged(folder: Path, text: str = NETWORK, **learning: object) -> Strategy:
     return Strategy.model_validate({**small, "plugins": [str(file)], "learning": {**tiny, **learning}})
 
 
+@pytest.mark.full
 def test_a_study_through_spawned_processes_has_a_plugins_network_there_and_the_same_bits(tmp_path: Path) -> None:
     strategy = plugged(tmp_path, maximum_epochs=1)
     prepare(strategy)

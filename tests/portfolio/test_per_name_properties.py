@@ -97,8 +97,8 @@ def random_facts(seed: int, most: int = 60) -> tuple[DecisionInputs, PortfolioSe
 
 @pytest.mark.parametrize(
     ("books", "compared"),
-    [(range(600), 1), pytest.param(range(600, 11_000), 5, marks=pytest.mark.full)],
-    ids=["600", "10,400"],
+    [(range(200), 1), pytest.param(range(200, 11_000), 5, marks=pytest.mark.full)],
+    ids=["200", "10,800"],
 )
 def test_the_properties_hold_on_random_books(books: range, compared: int, capsys: pytest.CaptureFixture[str]) -> None:
     binding: Counter[str] = Counter()

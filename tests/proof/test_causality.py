@@ -38,7 +38,7 @@ def whole(plain: Facts) -> WholePath:
     return whole_path.whole_path(plain, plain.moment(plain.sessions[-1]), LAST)
 
 
-@pytest.mark.parametrize("kind", ["noise", "restated"])
+@pytest.mark.parametrize("kind", [pytest.param("noise", marks=pytest.mark.full), "restated"])
 def test_nothing_differs_and_everything_is_compared(plain: Facts, whole: WholePath, kind: str) -> None:
     figures = causality.against(whole, plain, CUT, kind, 1)
     assert figures["disturbed"] > 100

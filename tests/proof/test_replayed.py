@@ -90,8 +90,14 @@ def _check(table: str, panel: Mapping[str, Any]) -> None:
     assert disagreements(figures, have[address(table, panel)].figures) == [], REMEDY
 
 
+PANELS = [
+    pytest.param(panel, id=panel["of"], marks=pytest.mark.full if panel["of"] == "capture" else ())
+    for panel in replayed.panels()
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("panel", replayed.panels(), ids=lambda panel: str(panel["of"]))
+@pytest.mark.parametrize("panel", PANELS)
 def test_small_panels_give_the_figures_that_are_kept(panel: Mapping[str, Any]) -> None:
     _check("replayed", panel)
 

@@ -122,7 +122,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
     ),
     "an empty object": lambda _: b"{}",
 }
-QUICK = ("deleted", "flipped")
+QUICK = ("flipped",)
 IS_A_FACT = "raw_bars/"
 FORMS = {
     "ADDRESS.parquet",

@@ -91,7 +91,7 @@ def test_a_ledger_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: 
         assert dump(file) == expected, step
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.full)])
 def test_a_lake_killed_anywhere_ends_as_one_never_killed(do: Write, tmp_path: Path, kills: int) -> None:
     whole = tmp_path / "whole"
     steps = len(do("lake", whole, 0) or ())
@@ -393,7 +393,7 @@ def test_a_publication_that_a_kill_kept_from_being_in_force_is_never_told_of_and
     }  # a row that the kill prevented came with the next
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.full)])
 def test_a_day_of_a_long_history_killed_anywhere_ends_as_one_never_killed(
     do: Write, tmp_path: Path, kills: int
 ) -> None:

@@ -87,7 +87,8 @@ def test_a_ledger_of_the_first_schema_keeps_every_row_and_its_chain(bare_url: st
         assert verify(ledger, expected_head=head).ok
 
 
-@pytest.mark.parametrize("revision", ["0001", pytest.param("0004", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("revision", ["0001", "0004"])
 def test_a_chain_of_entries_of_one_row_goes_on_with_entries_of_several_and_either_is_found_out(
     bare_url: str, revision: str
 ) -> None:
