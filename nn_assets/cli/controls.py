@@ -12,33 +12,13 @@ from nn_assets.evaluation.leak_alarms import StandingAlarm
 from nn_assets.operations.asof.alarms import LEAK_RELEASE, open_alarms
 from nn_assets.operations.asof.controls import BREAKER_RESET
 from nn_assets.operations.catalog import require_named
-from nn_assets.operations.kill_switch import demand_reason, kill_switch_text, record_control, set_kill_switch
+from nn_assets.operations.kill_switch import demand_reason, record_control, set_kill_switch
 from nn_assets.operations.mended_clock import mend_moments
 from nn_assets.operations.stores import open_stores
-from nn_assets.portfolio.breakers import KillSwitch, named_kinds
+from nn_assets.portfolio.breakers import named_kinds
 from nn_assets.store.ledger.mended import CLOCK
 
-__all__ = ["halt_or_release", "mend_clock", "release_leak_alarm", "reset_breaker", "set_kill_switch"]
-
-
-def halt_or_release(strategy: str | None, state: str, who: str, reason: str) -> dict[str, Any]:
-    """Set the kill switch; HALTED also asks the venues at once for the end of what halted strategies have there.
-
-    Arguments and errors as of :func:`set_kill_switch`. A venue that is down is named, and the switch stands all the
-    same.
-    """
-    done = set_kill_switch(strategy, state, who, reason)
-    names = done.get("strategies") or [done["strategy"]]
-    if state != KillSwitch.HALTED:
-        return done
-    text = kill_switch_text(names, state, at_venues=False)
-    if done["text"] == text:  # no strategy has an account
-        return done
-    from nn_assets.operations.accounts.halting import cancel_halted
-
-    with open_stores() as stores:
-        there = cancel_halted(stores, names, "control kill-switch")
-    return done | {"accounts": there, "text": "\n".join([text, *(row["text"] for row in there)])}
+__all__ = ["mend_clock", "release_leak_alarm", "reset_breaker", "set_kill_switch"]
 
 
 def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = ()) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nn_assets.errors import NnAssetsError
+from nn_assets.operations.accounts.halting import halt_or_release
 from nn_assets.operations.catalog import known_names
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.kill_switch import set_kill_switch
 from nn_assets.portfolio.breakers import KillSwitch
 from nn_assets.reports.page import KILL_SWITCH_PATH, render
 from nn_assets.store.home import PAGES_PATH
@@ -88,7 +88,7 @@ class WithKillSwitch:
             sent = self._forms.get(token)
             if sent is None or sent.body != body:  # gone back to and changed, it is another form
                 try:
-                    done = set_kill_switch(
+                    done = halt_or_release(
                         strategy or None, state, f"{who.strip()}, in the UI", reason, never_milder=True
                     )
                 except (NnAssetsError, OSError) as error:

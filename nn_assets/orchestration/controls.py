@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from nn_assets.operations.kill_switch import set_kill_switch
+from nn_assets.operations.accounts.halting import halt_or_release
 from nn_assets.operations.names import KILL_SWITCH_JOB
 from nn_assets.orchestration.resources import StoresResource
 
@@ -23,12 +23,12 @@ def kill_switch_job(stores: StoresResource) -> dg.JobDefinition:
     def set_switch(context) -> None:  # type: ignore[no-untyped-def]  # Dagster cannot resolve its name here
         config = context.op_config
         named = config["strategy"] or None
-        done = set_kill_switch(named, config["state"], config["who"], config["reason"], stores.ledger or None)
+        done = halt_or_release(named, config["state"], config["who"], config["reason"], stores.ledger or None)
         context.log.info(done["text"])
 
     @dg.job(name=KILL_SWITCH_JOB, executor_def=dg.in_process_executor)
     def kill_switch() -> None:
-        """Sets the kill switch: HALTED, REDUCING or ACTIVE, and a reason. At a venue it cancels with the next look."""
+        """Sets the kill switch: HALTED, REDUCING or ACTIVE, and a reason. HALTED cancels at the venues at once."""
         set_switch()
 
     return kill_switch

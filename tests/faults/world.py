@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli.accounts import cancel, take_over
-from nn_assets.cli.controls import set_kill_switch
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.accounts import driver as driving
+from nn_assets.operations.accounts.halting import halt_or_release
 from nn_assets.operations.accounts.of_the_day import keep_account
 from nn_assets.operations.asof.accounts import account_record
 from nn_assets.operations.days import play_days
@@ -157,7 +157,7 @@ def accept_the_gift() -> None:
 
 def halt() -> None:
     """The kill switch, by hand."""
-    set_kill_switch(NAME, "HALTED", "an operator", "to be sure")
+    halt_or_release(NAME, "HALTED", "an operator", "to be sure")
 
 
 STEPS = (

@@ -78,9 +78,9 @@ def kill_switch(
     HALTED: nothing is sent or filled, not even a stop, and what works in an account at a venue is cancelled at once;
     REDUCING: positions may only shrink or close; ACTIVE: trades.
     """
-    from nn_assets.cli import controls
+    from nn_assets.operations.accounts.halting import halt_or_release
 
-    answer(as_json, lambda _: controls.halt_or_release(strategy, state, who, reason))
+    answer(as_json, lambda _: halt_or_release(strategy, state, who, reason))
 
 
 @control_commands.command("reset-breaker")

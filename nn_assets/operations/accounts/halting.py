@@ -5,12 +5,37 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from nn_assets.errors import NnAssetsError
 from nn_assets.operations.accounts.books import AccountBooks, accounts
 from nn_assets.operations.accounts.cancelling import ask, cancel_each, ended_but_at_work, tried
 from nn_assets.operations.accounts.driver import Driver, unreached_text
 from nn_assets.operations.asof.accounts import TrackedOrder, account_record
-from nn_assets.operations.stores import Stores
-from nn_assets.portfolio.breakers import Control
+from nn_assets.operations.kill_switch import kill_switch_text, set_kill_switch
+from nn_assets.operations.stores import Stores, open_stores
+from nn_assets.portfolio.breakers import Control, KillSwitch
+
+
+def halt_or_release(
+    strategy: str | None, state: str, who: str, reason: str, ledger: str | None = None, *, never_milder: bool = False
+) -> dict[str, Any]:
+    """Set the kill switch; HALTED also asks the venues at once for the end of what halted strategies have there.
+
+    Arguments and errors as of :func:`.set_kill_switch`. A venue that is down is named, and the switch stands all the
+    same.
+    """
+    done = set_kill_switch(strategy, state, who, reason, ledger, never_milder=never_milder)
+    names = done.get("strategies") or [done["strategy"]]
+    if state != KillSwitch.HALTED:
+        return done
+    text = kill_switch_text(names, state, at_venues=False)
+    if done["text"] == text:  # no strategy has an account
+        return done
+    try:
+        with open_stores(ledger=ledger) as stores:
+            there = cancel_halted(stores, names, "control kill-switch")
+    except (NnAssetsError, OSError) as error:  # the switch stands, and what was to be done at the venue is said
+        there = [{"account": None, "asked": [], "live": [], "text": f"{error}\n{done['text']}"}]
+    return done | {"accounts": there, "text": "\n".join([text, *(row["text"] for row in there)])}
 
 
 def cancel_halted(stores: Stores, strategies: Collection[str], run_id: str) -> list[dict[str, Any]]:
