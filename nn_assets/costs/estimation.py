@@ -105,17 +105,17 @@ def estimate_costs(
 ) -> CostEstimate:
     """Propose coefficients from fills.
 
-    Imported fills decide where there are any; paper fills alone make a self-test, which changes
-    nothing. Each estimate is shrunk towards the prior by n / (n + prior fills), and bounded to
+    Imported fills decide where there are any, those of one order in one session as one; paper fills alone make a
+    self-test, which changes nothing. Each estimate is shrunk towards the prior by n / (n + prior fills), and bounded to
     within the bound factor of it. One whose interval is as wide as its bounds is not identified, and stays
     prior. A change from the model in force above ``maximum_unapproved_change`` waits for approval.
 
     Parameters
     ----------
     fills : DataFrame
-        Columns :data:`ESTIMATION_COLUMNS`. NaN in mid_price: no quote at that fill; in later_mid_price:
-        none 30 to 60 minutes after it; in commission_usd: no statement. Rows without volatility, ADV or
-        price are left out.
+        Columns :data:`ESTIMATION_COLUMNS`, and client_order_id where it is known. NaN in mid_price: no quote at that
+        fill; in later_mid_price: none 30 to 60 minutes after it; in commission_usd: no statement. Rows without
+        volatility, ADV or price are left out.
     prior : CostModel
         What the estimates are shrunk to and bounded by: the settings' own model, so that nothing creeps.
     dated : str
@@ -140,7 +140,7 @@ def estimate_costs(
     holds = prior if in_force is None else in_force
     real = fills[fills["source"] != "paper"]
     paper = real.empty
-    used = _usable(fills if paper else real)
+    used = _usable(fills if paper else _whole_orders(real))
     if len(used) < _MINIMUM_FILLS:
         reason = f"{len(used)} usable fills, {_MINIMUM_FILLS} are needed"
         return CostEstimate("too_few_fills", holds, holds, {}, len(used), None, reason)
@@ -211,6 +211,32 @@ def _recovers(estimate: Estimate) -> bool:
 def _usable(fills: pd.DataFrame) -> pd.DataFrame:
     positive = (fills[["price", "adv_usd", "daily_volatility"]] > 0.0).all(axis=1)
     return fills[positive & (fills["quantity"] != 0.0) & fills["quantity"].notna()].reset_index(drop=True)
+
+
+def _whole_orders(fills: pd.DataFrame) -> pd.DataFrame:
+    """The fills of one order in one session as one of its whole size, at their mean prices: the price moves by that.
+
+    A part that some of them do not state is not stated. Fills that name no order stay each by itself.
+    """
+    if "client_order_id" not in fills.columns:
+        return fills
+    name = fills["client_order_id"].fillna("")
+    alone = [f"{place}" for place in range(len(fills))]
+    key = name.where(name != "", pd.Series(alone, index=fills.index))
+    rows = fills.assign(_order=key, _size=fills["quantity"].abs())
+    means = [column for column in ("price", "mid_price", "later_mid_price") if column in rows]
+    for column in means:
+        rows[column] = rows[column] * rows["_size"]
+    grouped = rows.groupby(["_order", "session"], sort=False)
+    whole = grouped.head(1).copy()
+    summed = grouped[["quantity", "_size", "commission_usd", "impact_usd", *means]].transform(
+        lambda column: column.sum(skipna=False)
+    )
+    for column in summed.columns:
+        whole[column] = summed.loc[whole.index, column]
+    for column in means:
+        whole[column] /= whole["_size"]
+    return whole.drop(columns=["_order", "_size"]).reset_index(drop=True)
 
 
 def _estimates(

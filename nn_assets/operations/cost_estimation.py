@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import FloatArray
 from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.estimation import CostEstimate, estimate_costs
 from nn_assets.costs.model import CostModel, cost_model_from
@@ -146,13 +147,13 @@ def _filled(history: History, used: FillRows) -> list[Executions]:
     filled = traded(
         **{key: column[key] for key in _TRADED},
         reference_price=column["reference_price"],
-        expected=in_force.parts(value, column["adv_usd"], column["daily_volatility"]),
+        expected=in_force.parts(_of_whole_orders(joined, value), column["adv_usd"], column["daily_volatility"]),
         share=whole / adv,
         when=when,
     )
     by_order = joined.groupby("client_order_id", sort=False)
     ends = by_order.tail(1).index.to_numpy()
-    got = by_order["quantity"].sum().abs().to_numpy(dtype=np.float64)
+    got = by_order["quantity"].transform("sum").abs().to_numpy(dtype=np.float64)[ends]
     rest = np.sign(column["quantity"][ends]) * np.maximum(column["ordered_quantity"][ends] - got, 0.0)
     left = np.flatnonzero(rest)  # no number is no zero: an order that is not on record has none
     left = left[np.isfinite(rest[left])]
@@ -165,6 +166,13 @@ def _filled(history: History, used: FillRows) -> list[Executions]:
         when=[when[row] for row in rows.tolist()],
     )
     return [filled, rests]
+
+
+def _of_whole_orders(fills: pd.DataFrame, value: FloatArray) -> FloatArray:
+    """Dollars that all fills of the same order and session traded: as :attr:`.FillArrays.order_value_usd`."""
+    named = (fills["source"] != "paper") & fills["client_order_id"].notna() & (fills["client_order_id"] != "")
+    by_order = fills.assign(value=value).groupby(["client_order_id", "session"], dropna=False)
+    return np.where(named, by_order["value"].transform("sum"), value)
 
 
 _NOT_FILLED = "not filled"

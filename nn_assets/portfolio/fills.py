@@ -64,6 +64,19 @@ class FillArrays:
         )
 
     @property
+    def order_value_usd(self) -> FloatArray:
+        """Dollars that all fills of the same order in this batch traded, (fills,): the price moves by the whole of it.
+
+        The paper broker prices each of its fills by itself: of one, and of a fill that names no order, its own.
+        """
+        value = np.abs(self.quantity * self.price)
+        if self.source == "paper" or not len(self):
+            return value
+        _, order = np.unique(np.array(self.client_order_id), return_inverse=True)
+        named = np.array([bool(name) for name in self.client_order_id])
+        return np.where(named, np.bincount(order, value)[order], value)
+
+    @property
     def rested(self) -> npt.NDArray[np.bool_]:
         """Paper fills of orders that waited at their limit, (fills,): they moved nothing, so state no impact."""
         return np.isnan(self.impact_usd) & (self.source == "paper")

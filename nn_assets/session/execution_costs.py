@@ -51,7 +51,7 @@ def executions_of(
                 impact_usd=np.where(batch.rested, 0.0, batch.impact_usd),  # what waited at its limit moved nothing
                 commission_usd=batch.commission_usd,
                 reference_price=reference,
-                expected=costs.parts(np.abs(batch.quantity) * batch.price, adv[batch.symbol], volatility[batch.symbol]),
+                expected=costs.parts(batch.order_value_usd, adv[batch.symbol], volatility[batch.symbol]),
                 share=size / _positive(adv[batch.symbol]),
                 when=np.select([batch.is_stop, batch.rested], [STOP, RESTING], _WHEN[execution]).tolist(),
             )

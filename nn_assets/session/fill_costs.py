@@ -55,7 +55,9 @@ def fill_costs_of(
         # Where all bars are there, both are those that orders of any kind were priced by.
         adv = market.previous_adv_usd if market.closing_adv_usd is None else market.closing_adv_usd
         volatility = market.previous_volatility if market.closing_volatility is None else market.closing_volatility
-        parts = costs.parts(value, adv[batch.symbol], volatility[batch.symbol], maker_share=batch.rested)
+        parts = costs.parts(
+            batch.order_value_usd, adv[batch.symbol], volatility[batch.symbol], maker_share=batch.rested
+        )
         half_spread = np.where(
             np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
         )

@@ -336,3 +336,30 @@ def test_commissions_that_most_statements_agree_on_leave_the_others_no_errors() 
     estimate = estimate_costs(doubled, PRIOR, SETTINGS, dated="2017-06-30").estimates["commission"]
     assert estimate.raw == pytest.approx(1.1 * 1.8e-4, rel=1e-3)
     assert estimate.note == "statements"
+
+
+@pytest.mark.parametrize("pieces", [1, 5, 20])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_an_order_filled_in_pieces_moved_the_price_by_its_whole_size(pieces: int, quoted: bool) -> None:
+    whole = fills(600, quoted=quoted, impact_stated=False, seed=4)
+    whole["client_order_id"] = [f"o{number}" for number in range(len(whole))]
+    parts = whole.loc[whole.index.repeat(pieces)].reset_index(drop=True)
+    parts[["quantity", "commission_usd"]] /= pieces
+    once, split = (estimate_costs(rows, PRIOR, CostSettings(), dated="2018-01-02") for rows in (whole, parts))
+    assert split.fills == once.fills == len(whole)
+    for name, estimate in once.estimates.items():
+        same = split.estimates[name]
+        assert (same.raw is None) == (estimate.raw is None)
+        if estimate.raw is not None:
+            assert same.raw == pytest.approx(estimate.raw, rel=1e-9)
+    assert once.estimates["temporary_impact"].raw == pytest.approx(0.15, rel=0.25)
+
+
+def test_a_part_that_one_piece_of_an_order_does_not_state_is_not_stated_and_pieces_of_no_order_stay_apart() -> None:
+    whole = fills(200, seed=4)
+    whole["client_order_id"] = [f"o{number // 2}" if number < 100 else "" for number in range(len(whole))]
+    whole.loc[whole.index < 100, ["session", "adv_usd", "daily_volatility", "reference_price"]] = whole.iloc[0][
+        ["session", "adv_usd", "daily_volatility", "reference_price"]
+    ].tolist()
+    whole.loc[0, "mid_price"] = np.nan
+    assert estimate_costs(whole, PRIOR, CostSettings(), dated="2018-01-02").fills == 150

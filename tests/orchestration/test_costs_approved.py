@@ -141,25 +141,26 @@ def test_a_broker_file_that_states_the_later_mid_and_the_time_is_read_and_a_wron
 
 
 def test_the_shortfall_of_real_fills_adds_up_by_order_size_and_hour(decided: Path, tmp_path: Path) -> None:
-    """One order of the record filled in two parts by a broker, the rest of it missed, and the others of its session."""
+    """One order filled in two parts by a broker, one whole between them, the others of the session missed."""
     with open_history(strategy_of()) as history:
         ledger = history.stores.ledger
         orders = ledger.read("orders", NAME)
         accepted = orders[(orders["status"] == "accepted") & (orders["session"] < pd.Timestamp(LAST))]
-        accepted = accepted[accepted.duplicated("session", keep=False)]  # of a session with orders beside it
+        accepted = accepted[accepted.groupby("session")["symbol"].transform("size") > 2]  # with orders beside it
         order = accepted.iloc[0]
-        others = accepted[accepted["session"] == order["session"]].iloc[1:]
+        between, *_ = accepted[accepted["session"] == order["session"]].iloc[1:].to_dict("records")
+        others = accepted[accepted["session"] == order["session"]].iloc[2:]
         row = history.row(order["session"])
         session = history.axis[row + 1]
         panel = history.cut_for(history.last_session).market.panel
         close, *closes = (
             float(panel.close[row + 1, panel.symbols.index(symbol)]) for symbol in (order["symbol"], *others["symbol"])
         )
-    side = 1.0 if order["side"] == "buy" else -1.0
+    side, other_side = (1.0 if one["side"] == "buy" else -1.0 for one in (order, between))
     quantities = side * float(order["quantity"]) * np.array([0.5, 0.25])
     price = float(order["reference_price"]) * (1.0 + side * np.array([0.001, 0.002]))
     day = f"{session:%Y-%m-%d}"
-    pd.DataFrame(
+    parts = pd.DataFrame(
         {
             "fill_id": ["p1", "p2"],
             "client_order_id": order["client_order_id"],
@@ -171,12 +172,17 @@ def test_the_shortfall_of_real_fills_adds_up_by_order_size_and_hour(decided: Pat
             "commission_usd": [1.0, 2.0],
             "filled_at": [f"{day}T13:45:00+00:00", f"{day}T15:05:00+00:00"],
         }
-    ).to_csv(tmp_path / "broker.csv", index=False)
+    )
+    whole_one = {"fill_id": "b1", "client_order_id": between["client_order_id"], "symbol": between["symbol"]}
+    whole_one |= {"quantity": other_side * between["quantity"], "price": between["reference_price"]}
+    whole_one |= {"session": day, "mid_price": between["reference_price"], "commission_usd": 0.5}
+    whole_one |= {"filled_at": f"{day}T14:35:00+00:00"}
+    pd.concat([parts.iloc[:1], pd.DataFrame([whole_one]), parts.iloc[1:]]).to_csv(tmp_path / "broker.csv", index=False)
     import_fills(NAME, tmp_path / "broker.csv")
     answer = show_shortfall(NAME, day, day)
     assert answer["fills"] == "real"
     whole, reference = side * float(order["quantity"]), float(order["reference_price"])
-    lost = float((quantities * price).sum()) - quantities.sum() * reference + 3.0
+    lost = float((quantities * price).sum()) - quantities.sum() * reference + 3.5
     lost += (whole - quantities.sum()) * (close - reference)
     of_others = np.where(others["side"] == "buy", 1.0, -1.0) * others["quantity"]
     unfilled = float((of_others * (np.array(closes) - others["reference_price"])).sum())
@@ -185,9 +191,10 @@ def test_the_shortfall_of_real_fills_adds_up_by_order_size_and_hour(decided: Pat
     every, *groups = answer["rows"]
     assert every["total_usd"] == pytest.approx(lost + unfilled, abs=1e-6)
     worth = float((others["quantity"] * others["reference_price"]).sum())
+    worth += between["quantity"] * between["reference_price"]
     assert every["ordered_usd"] == pytest.approx(abs(whole) * reference + worth)
     hours = {row["label"]: row for row in groups if row["group"] == "time of day"}
-    assert list(hours) == ["09:00", "11:00", "not filled"]
+    assert list(hours) == ["09:00", "10:00", "11:00", "not filled"]
     assert hours["not filled"]["opportunity_usd"] == pytest.approx(unfilled)
     assert hours["09:00"]["commission_usd"] == 1.0
     assert hours["09:00"]["opportunity_usd"] == 0.0

@@ -249,3 +249,23 @@ def test_the_last_sixty_sessions_count_and_none_before_them() -> None:
     window = [FillCosts(day, np.full(2, 1e-4 + 1e-6 * number), np.full(2, 1e-4)) for number, day in enumerate(days)]
     dear = dataclasses.replace(window[0], realised=np.full(2, 1.0), by_bar=2)
     assert slippage_of([dear, *window[1:]], 0.25) == slippage_of(window[1:], 0.25)
+
+
+@pytest.mark.parametrize("pieces", [1, 5, 20])
+def test_an_order_filled_in_pieces_is_held_against_the_impact_of_its_whole_size(pieces: int) -> None:
+    market_now = market()
+    value = 2e5
+    parts = COSTS.parts(np.array([value]), market_now.previous_adv_usd[:1], market_now.previous_volatility[:1])
+    one = dataclasses.replace(
+        no_fills(),
+        fill_id=tuple(f"f{number}" for number in range(pieces)),
+        client_order_id=("o1",) * pieces,
+        symbol=np.zeros(pieces, dtype=np.int64),
+        quantity=np.full(pieces, value / market_now.open[0] / pieces),
+        price=np.full(pieces, market_now.open[0]),
+        is_stop=np.zeros(pieces, dtype=np.bool_),
+        source="venue",
+        **dict.fromkeys(("mid_price", "half_spread_usd", "commission_usd", "impact_usd"), np.full(pieces, np.nan)),
+    )
+    spent = fill_costs_of([one], market_now, COSTS, execution="next_open")
+    assert spent.modelled == pytest.approx(np.full(pieces, (parts.half_spread + parts.impact)[0]))
