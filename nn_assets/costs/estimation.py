@@ -221,7 +221,7 @@ def _whole_orders(fills: pd.DataFrame) -> pd.DataFrame:
     if "client_order_id" not in fills.columns:
         return fills
     name = fills["client_order_id"].fillna("")
-    alone = [f"{place}" for place in range(len(fills))]
+    alone = [f"{number}" for number in range(len(fills))]
     key = name.where(name != "", pd.Series(alone, index=fills.index))
     rows = fills.assign(_order=key, _size=fills["quantity"].abs())
     means = [column for column in ("price", "mid_price", "later_mid_price") if column in rows]

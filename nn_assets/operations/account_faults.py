@@ -8,10 +8,12 @@ import pandas as pd
 
 from nn_assets.execution.venues import account_of
 from nn_assets.operations.asof.cash_apart import CashApart
-from nn_assets.operations.asof.controls import fill_moment
+from nn_assets.operations.asof.controls import fill_moment, sending_control
+from nn_assets.operations.asof.halted_orders import LeftByAHalt, left_by_a_halt
 from nn_assets.operations.asof.sendings import STOP_SENDINGS, Unsent, unsent_after
 from nn_assets.operations.asof.unsent import not_on_their_way
 from nn_assets.oversight.headline import Fault, TradingWord
+from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -39,6 +41,8 @@ def faults_of_sending(
     """
     if (missing := fault_of_unsent(ledger, strategy, session, now)) is not None:
         yield missing
+    if session is not None and (left := left_by_a_halt(ledger, strategy, session)) is not None:
+        yield from faults_of_a_halt(left, account_of(strategy))
     unsent = None if session is None else unsent_after(ledger, strategy, session)
     if unsent is None:
         return
@@ -53,6 +57,23 @@ def faults_of_sending(
         why += f" {unsent.begins:%Y-%m-%d %H:%M} UTC, from when on the venue takes {'it' if one else 'them'}"
         sync = f"nn-assets account sync --account {account_of(strategy)} sends {'it' if one else 'them'}"
         yield Fault(why, "" if now < unsent.begins else sync)
+
+
+def faults_of_a_halt(left: LeftByAHalt, account: str | None) -> Iterator[Fault]:
+    """What may fill at the venue though it is stopped, what was taken back, and what no stop protects."""
+    if left.may_fill:
+        count = len(left.may_fill)
+        why = f"{_orders(count)} that {'is' if count == 1 else 'are'} stopped may fill at the venue still"
+        yield Fault(f"{why} ({', '.join(left.may_fill)})", f"nn-assets account cancel --account {account}")
+    if left.taken_back:
+        count = len(left.taken_back)
+        why = f"{_orders(count)} for {left.session.date()} {'was' if count == 1 else 'were'} taken back by a control"
+        yield Fault(f"{why} ({', '.join(left.taken_back)}): the next round decides anew", "")
+    if left.unprotected:
+        named = ", ".join(left.unprotected)
+        sync = f"nn-assets account sync --account {account} has them rest again"
+        why = f"no stop protects {named} at the venue {'while it is halted' if left.is_halted else 'since a halt'}"
+        yield Fault(why, "" if left.is_halted else sync)
 
 
 def fault_of_refusals(unsent: Unsent) -> Fault | None:
@@ -88,7 +109,10 @@ def fault_of_unsent(
     why += f", which could not be reached: {down}" if down else ""
     if now >= fill_moment(strategy, missing.session):
         return Fault(f"{why}, and the moment has gone", "see why the account was not looked after: nn-assets runs list")
-    remedy = f"nn-assets account sync --account {account} sends {'it' if one else 'them'}"
+    remedy = f"nn-assets account sync --account {account} sends"
+    if sending_control(ledger, strategy).control >= Control.REDUCING:
+        return Fault(why, f"{remedy} what only reduces, and takes the others back")
+    remedy += " it" if one else " them"
     return Fault(why, f"{remedy}; nn-assets account send --now without books that have not decided")
 
 

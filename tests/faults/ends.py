@@ -256,8 +256,8 @@ def _beginnings(cut: Iterable[bytes], lines: Sequence[bytes]) -> None:
 def _words_of_alerts(mine: bytes, theirs: bytes) -> set[str]:
     """Every alert must be there; of others the beginnings of one of them, and alerts of what is wrong meanwhile."""
     lines, whole = mine.splitlines(), theirs.splitlines()
-    told = [json.dumps(alert, sort_keys=True) for line in lines if (alert := _alert(line)) is not None]
-    assert len(set(told)) == len(told), "an alert is there twice"  # one cut short twice is there once
+    alerts_there = [json.dumps(alert, sort_keys=True) for line in lines if (alert := _alert(line)) is not None]
+    assert len(set(alerts_there)) == len(alerts_there), "an alert is there twice"  # one cut short twice is there once
     added, changed = [line for line in lines if line not in whole], [line for line in whole if line not in lines]
     kinds = {line: _alert(line) for line in (*added, *changed)}
     for line in changed:  # its headline says how things stood

@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.execution.venue import OrderHours, VenueClosedError, VenueDownError
-from nn_assets.operations.account_faults import fault_of_refusals
+from nn_assets.operations.account_faults import fault_of_refusals, faults_of_sending
 from nn_assets.operations.accounts.books import AccountBooks
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import send_orders
@@ -209,3 +209,39 @@ def test_interest_of_the_session_that_agreed_last_may_come_yet(desk: Desk, paid:
     desk.decided("two", {}, session=TRADED)
     desk.venue.cash_usd += paid
     assert reconcile(desk.driver(), settles=False).state == state
+
+
+# --- what a halt leaves --------------------------------------------------------------------------------
+
+
+def said(desk: Desk) -> str:
+    one = desk.account.strategies[0]
+    return "; ".join(
+        f"{fault.why} -> {fault.remedy}" for fault in faults_of_sending(desk.stores.ledger, one, DECIDED, desk.moment)
+    )
+
+
+def test_what_a_halt_leaves_is_said_while_it_lasts_and_after_it_until_the_stops_rest_again(desk: Desk) -> None:
+    desk.decided("one", {"BBB": 10.0}, held={"AAA": 100.0}, stops={"AAA": 45.0})
+    desk.decided("two", {})
+    desk.venue.held = {"AAA": 100.0}
+    send_orders(desk.driver())
+    assert said(desk) == ""
+    desk.venue.holds_cancels = True
+    desk.halt("one")
+    assert "1 order that is stopped may fill at the venue still (BBB) -> nn-assets account cancel" in said(desk)
+    desk.venue.holds_cancels = False
+    send_orders(desk.driver())
+    reconcile(desk.driver(), settles=False)
+    now = said(desk)
+    assert "may fill" not in now
+    assert "1 order for 2024-03-05 was taken back by a control (BBB): the next round decides anew" in now
+    assert "no stop protects AAA at the venue while it is halted -> ;" in f"{now};"
+    desk.halt("one", "ACTIVE")
+    assert f"AAA at the venue since a halt -> nn-assets account sync --account {ACCOUNT} has them rest again" in said(
+        desk
+    )
+    desk.moment = NOON
+    send_orders(desk.driver(), waits=False)
+    assert working(desk, "stop") == [-100.0]
+    assert "no stop protects" not in said(desk)

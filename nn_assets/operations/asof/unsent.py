@@ -42,12 +42,15 @@ def not_on_their_way(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) 
     for table in (ORDERS, EVENTS):
         rows = records_of(ledger.read(table, ledger_name(account), due, due, bookkeeping=True))
         record.add(table, sorted(rows, key=lambda row: int(row["sequence"])))
+    control = sending_control(ledger, strategy).control
     there = [
         tracked
         for tracked in record.orders.values()
         if tracked.order.kind != "stop" and mine & {child.client_order_id for child in tracked.order.children}
     ]
-    if there:
+    if control is Control.HALTED:
+        count = 0  # what may fill all the same is told of by left_by_a_halt
+    elif there:
         count = sum(
             tracked.order.quantity != 0.0
             and tracked.status in ("waiting", "doubtful")
@@ -57,5 +60,5 @@ def not_on_their_way(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) 
     elif account_differs_now(ledger, strategy) is not None:
         count = 0
     else:
-        count = len(mine) if sending_control(ledger, strategy).control < Control.REDUCING else 0
+        count = len(mine) if control < Control.REDUCING else 0
     return Missing(due, count) if count else None
