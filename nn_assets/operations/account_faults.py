@@ -10,6 +10,7 @@ from nn_assets.execution.venues import account_of
 from nn_assets.operations.asof.cash_apart import CashApart
 from nn_assets.operations.asof.controls import fill_moment, sending_control
 from nn_assets.operations.asof.halted_orders import LeftByAHalt, left_by_a_halt
+from nn_assets.operations.asof.passed_stops import passed_stops
 from nn_assets.operations.asof.sendings import STOP_SENDINGS, Unsent, unsent_after
 from nn_assets.operations.asof.unsent import not_on_their_way
 from nn_assets.oversight.headline import Fault, TradingWord
@@ -43,6 +44,9 @@ def faults_of_sending(
         yield missing
     if session is not None and (left := left_by_a_halt(ledger, strategy, session)) is not None:
         yield from faults_of_a_halt(left, account_of(strategy))
+    if session is not None and (passed := passed_stops(ledger, strategy, session)):
+        why = f"{_stops(len(passed))} at the venue did not fill though the market closed beyond ({'; '.join(passed)})"
+        yield Fault(why, "ask the venue why, and close what is held or put a stop there by hand")
     unsent = None if session is None else unsent_after(ledger, strategy, session)
     if unsent is None:
         return
@@ -114,6 +118,10 @@ def fault_of_unsent(
         return Fault(why, f"{remedy} what only reduces, and takes the others back")
     remedy += " it" if one else " them"
     return Fault(why, f"{remedy}; nn-assets account send --now without books that have not decided")
+
+
+def _stops(count: int) -> str:
+    return f"{count} stop{'s' * (count != 1)}"
 
 
 def _orders(count: int) -> str:

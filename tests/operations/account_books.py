@@ -198,6 +198,7 @@ class Desk:
         price: float = 50.0,
         account_until: int | None = -1,
         interest: float = 0.0,
+        entered: pd.Timestamp | None = None,
     ) -> list[str]:
         """Put a decided session of a book on record; the names of its orders."""
         held, stops = held or {}, stops or {}
@@ -208,6 +209,7 @@ class Desk:
             price=np.full(len(SYMBOLS), price),
             entry_price=np.array([price if symbol in held else np.nan for symbol in SYMBOLS]),
             stop_price=np.array([float(stops.get(symbol, np.nan)) for symbol in SYMBOLS]),
+            entered_session=np.array([np.datetime64("NaT" if entered is None else entered, "D")] * len(SYMBOLS)),
             pending_stop_distance=np.full(len(SYMBOLS), 4.0),
             session_financing_usd=interest,
         ).worth(session, cash + sum(quantity * price for quantity in held.values()))

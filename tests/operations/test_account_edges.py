@@ -14,6 +14,7 @@ from nn_assets.operations.account_faults import fault_of_refusals, faults_of_sen
 from nn_assets.operations.accounts.books import AccountBooks
 from nn_assets.operations.accounts.reconciling import accept, reconcile
 from nn_assets.operations.accounts.sending import send_orders
+from nn_assets.operations.asof.passed_stops import passed_stops
 from nn_assets.operations.asof.sendings import unsent_after
 from nn_assets.oversight.headline import TradingWord
 from tests.operations.account_books import ACCOUNT, DECIDED, NIGHT, NOON, OPEN, TRADED, Desk, a_strategy
@@ -245,3 +246,46 @@ def test_what_a_halt_leaves_is_said_while_it_lasts_and_after_it_until_the_stops_
     send_orders(desk.driver(), waits=False)
     assert working(desk, "stop") == [-100.0]
     assert "no stop protects" not in said(desk)
+
+
+# --- what a venue does against its word ----------------------------------------------------------------
+
+
+def test_a_stop_that_rests_while_the_market_closes_beyond_it_is_said(desk: Desk) -> None:
+    desk.decided("one", {}, held={"AAA": 100.0}, stops={"AAA": 45.0})
+    desk.decided("two", {})
+    desk.venue.held = {"AAA": 100.0}
+    send_orders(desk.driver())
+    one = desk.account.strategies[0]
+    desk.decided("one", {}, held={"AAA": 100.0}, stops={"AAA": 45.0}, session=TRADED, price=50.0, entered=DECIDED)
+    assert passed_stops(desk.stores.ledger, one, TRADED) == ()
+    following = TRADED + pd.Timedelta(days=1)
+    desk.decided("one", {}, held={"AAA": 100.0}, stops={"AAA": 45.0}, session=following, price=44.5, entered=DECIDED)
+    assert passed_stops(desk.stores.ledger, one, following) == ("AAA at 45, which closed at 44.5",)
+    (fault, *_) = faults_of_sending(desk.stores.ledger, one, following, NIGHT)
+    assert fault.why.startswith("1 stop at the venue did not fill though the market closed beyond (AAA at 45")
+    for name in desk.venue.status:  # once the venue says that it ended, it is said no more
+        desk.venue.status[name] = "cancelled"
+    desk.moment = NIGHT
+    reconcile(desk.driver(), settles=False)
+    assert passed_stops(desk.stores.ledger, one, following) == ()
+
+
+def test_a_fill_after_a_confirmed_cancel_gives_no_book_more_than_it_ordered(desk: Desk) -> None:
+    desk.decided("one", {"AAA": 1000.0})
+    desk.decided("two", {"AAA": -400.0})
+    send_orders(desk.driver())
+    desk.halt("one")
+    for _ in range(2):
+        desk.moment += pd.Timedelta(minutes=5)
+        send_orders(desk.driver())
+    first, again = desk.venue.taken
+    assert desk.venue.taken[again].quantity == -400.0
+    desk.moment = NOON
+    desk.venue.fill(again, -400.0, 50.0)
+    assert reconcile(desk.driver()).state == "agreed"
+    desk.venue.fill(first, 600.0, 50.0)  # which it had said was cancelled
+    compared = reconcile(desk.driver())
+    assert compared.state == "differs"
+    assert "after its end, and beyond what two ordered: 800 of 400" in compared.sentence
+    assert held(desk, "AAA") == {"one": 0.0, "two": -400.0}

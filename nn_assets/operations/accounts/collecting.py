@@ -159,6 +159,8 @@ def _row_of(driver: Driver, record: AccountRecord, fill: VenueFill) -> dict[str,
     if why is not None or tracked is None:
         return row | {"reason": why}
     shares = _shares(driver, tracked, fill)
+    if (beyond := _beyond_books(record, tracked, shares)) is not None:
+        return row | {"reason": beyond}
     return row | {"state": ALLOTTED, "allotment": [_share_record(share, tracked) | _said(fill) for share in shares]}
 
 
@@ -241,6 +243,22 @@ def _commission_of(driver: Driver, strategy: Strategy, tracked: TrackedOrder) ->
     ledger = driver.stores.ledger
     in_force = costs_in_force(ledger, strategy.name).on(tracked.order.session)
     return cost_model(ledger, strategy, in_force).commission.value
+
+
+def _beyond_books(record: AccountRecord, tracked: TrackedOrder, shares: Sequence[Share]) -> str | None:
+    """Why a fill cannot be the books': with what other orders of the account gave one of them it is beyond its order.
+
+    An order that ended for one book went again without it, and fills all the same.
+    """
+    for share in shares:
+        given, ordered = share.quantity, 0.0
+        for other in record.orders.values():
+            for child, got in zip(other.order.children, other.received, strict=True):
+                if child.client_order_id == share.client_order_id:
+                    given, ordered = given + got, max(ordered, abs(child.quantity))
+        if abs(given) > ordered * (1.0 + _SLACK) and tracked.status == "ended":
+            return f"after its end, and beyond what {share.book} ordered: {abs(given):g} of {ordered:g}"
+    return None
 
 
 def _share_record(share: Share, tracked: TrackedOrder) -> dict[str, Any]:
