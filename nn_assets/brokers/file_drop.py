@@ -140,9 +140,10 @@ class FileDropVenue:
         An order that ``in/orders.csv`` does not name is given as one that nothing is told of.
         """
         fills = self._all_fills()
-        filled: dict[str, float] = {}
+        filled: dict[tuple[str, str], float] = {}
         for fill in fills:
-            filled[fill.client_order_id] = filled.get(fill.client_order_id, 0.0) + fill.quantity
+            key = fill.client_order_id, fill.symbol
+            filled[key] = filled.get(key, 0.0) + fill.quantity
         orders = {row.client_order_id: row for row in self._sent(filled)}
         orders |= self._reported_orders()
         asked = set(client_order_ids)
@@ -228,7 +229,7 @@ class FileDropVenue:
             raise _fault("half_written", path, "a row", "none")
         return rows
 
-    def _sent(self, filled: Mapping[str, float]) -> Iterable[OrderAtVenue]:
+    def _sent(self, filled: Mapping[tuple[str, str], float]) -> Iterable[OrderAtVenue]:
         self._require_folder()
         folder = self.folder / "out" / "orders"
         for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
@@ -237,8 +238,11 @@ class FileDropVenue:
                 found = f"{len(rows)} rows" if len(rows) > 1 else "another, or none"
                 raise _fault("renamed", path, f"the order {path.stem} in it, and no other", found)
             row = rows[0]
-            quantity, done = row.number_of("quantity"), filled.get(path.stem, 0.0)
-            whole = abs(done) >= abs(quantity)
+            quantity = row.number_of("quantity")
+            done = filled.get((path.stem, row.text("symbol")), 0.0)
+            if done * quantity < 0.0 or abs(done) > abs(quantity):
+                done = 0.0  # one of them is mistyped, so that none tells of an end
+            whole = done == quantity
             status: OrderStatus = "filled" if whole else "working"
             yield OrderAtVenue(path.stem, row.text("symbol"), quantity, status, done, is_silent=True)
 

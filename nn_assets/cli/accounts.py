@@ -148,6 +148,14 @@ def cancel(name: str | None, client_order_ids: Sequence[str]) -> dict[str, Any]:
     """Ask for the end of orders that may still fill, of all without names; also under a halt."""
 
     def work(driver: Driver) -> dict[str, Any]:
+        known = driver.record().orders
+        if unknown := [name for name in client_order_ids if name not in known]:
+            raise ControlError(
+                expected=f"orders of the account {driver.account.name}",
+                found=f"{', '.join(unknown)}, which it never had",
+                remedy=f"nn-assets account show --account {driver.account.name} names those that may fill",
+                rule="account_cancel",
+            )
         asked = cancel_orders(driver, client_order_ids)
         return {
             "cancelled": list(asked),

@@ -54,7 +54,7 @@ def faults_of_sending(
         yield refused
     if unsent.late:
         why = f"{_orders(len(unsent.late))} came too late to be sent ({', '.join(unsent.late)})"
-        yield Fault(why, "see why the account was not looked after in time: nn-assets runs list")
+        yield Fault(why, "see why its runs came late: nn-assets ui, Runs")
     if unsent.begins is not None:
         one = unsent.waiting == 1
         why = f"{_orders(unsent.waiting)} for {unsent.session.date()} {'waits' if one else 'wait'} until"
@@ -112,7 +112,7 @@ def fault_of_unsent(
     why = f"{_orders(missing.count)} for {missing.session.date()} {'is' if one else 'are'} not on the way to the venue"
     why += f", which could not be reached: {down}" if down else ""
     if now >= fill_moment(strategy, missing.session):
-        return Fault(f"{why}, and the moment has gone", "see why the account was not looked after: nn-assets runs list")
+        return Fault(f"{why}, and the moment has gone", "see why no run sent them: nn-assets ui, Runs")
     remedy = f"nn-assets account sync --account {account} sends"
     if sending_control(ledger, strategy).control >= Control.REDUCING:
         return Fault(why, f"{remedy} what only reduces, and takes the others back")

@@ -32,14 +32,22 @@ def broker_file(folder: Path, half_spread_bps: float, count: int = 400) -> Path:
             "symbol": draw.choice([f"SIM{number:02d}" for number in range(1, 7)], count),
             "session": draw.choice(days, count),
             "quantity": side * 100.0,
-            "price": 50.0 * (1.0 + side * paid),
-            "mid_price": 50.0,
-            "commission_usd": 5000.0 * bps_to_fraction(0.2),
         }
+    )
+    mid = closes_of(frame)
+    frame = frame.assign(
+        price=mid * (1.0 + side * paid), mid_price=mid, commission_usd=100.0 * mid * bps_to_fraction(0.2)
     )
     file = folder / "fills.csv"
     frame.to_csv(file, index=False)
     return file
+
+
+def closes_of(fills: pd.DataFrame) -> np.ndarray:
+    """The close of each fill's symbol and session, as published in the home."""
+    with open_history(strategy_of()) as history:
+        closes = history.published_bars.set_index(["symbol", "session"])["close"]
+    return closes.loc[list(zip(fills["symbol"], pd.to_datetime(fills["session"]), strict=True))].to_numpy()
 
 
 def in_force() -> float:
@@ -97,7 +105,9 @@ def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(de
 
 def test_a_column_of_another_name_is_left_out_and_named(decided: Path, tmp_path: Path) -> None:
     file = tmp_path / "broker.csv"
-    file.write_text("fill_id,client_order_id,symbol,session,quantity,price,comission_usd\n1,,A,2017-03-01,1,5,9\n")
+    row = {"fill_id": "1", "client_order_id": "", "symbol": "SIM01", "session": "2017-03-01", "quantity": 1.0}
+    row |= {"price": float(closes_of(pd.DataFrame([row]))[0]), "comission_usd": 9.0}
+    pd.DataFrame([row]).to_csv(file, index=False)
     answer = import_fills(NAME, file)
     assert answer["columns_left_out"] == ["comission_usd"]
     assert answer["text"].endswith("; columns left out: comission_usd")
@@ -143,3 +153,43 @@ def test_a_file_that_is_no_text_is_named(decided: Path, tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00\x81,\x00")
     with pytest.raises(SourceError, match=r"noise\.csv"):
         import_fills(NAME, file)
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"symbol": "ZZZ"}, "a symbol that tiny has bars of in column symbol; found 'ZZZ'"),
+        ({"price": 5704.0}, "a price within 20% of the bar of its session in column price; found '5704"),
+        ({"symbol": "other"}, "the symbol of the order that the row names in column symbol"),
+        ({"quantity": "turned"}, "the side of the order that the row names in column quantity"),
+        ({"quantity": "tripled"}, "no more than the order that the rows name in column quantity"),
+        ({}, None),
+    ],
+)
+def test_a_fill_of_no_symbol_far_from_its_bar_or_unlike_its_order_is_refused_by_its_row(
+    decided: Path, tmp_path: Path, cells: dict[str, object], message: str | None
+) -> None:
+    with open_history(strategy_of()) as history:
+        orders = history.stores.ledger.read("orders", NAME)
+        order = orders[orders["status"] == "accepted"].iloc[0]
+        session = history.axis[history.row(order["session"]) + 1]
+    quantity = float(order["quantity"]) * (1.0 if order["side"] == "buy" else -1.0)
+    row = {"fill_id": "x1", "client_order_id": order["client_order_id"], "symbol": order["symbol"]}
+    row |= {"session": f"{session:%Y-%m-%d}", "quantity": quantity}
+    row["price"] = float(closes_of(pd.DataFrame([row]))[0])
+    changed = {
+        "other": next(symbol for symbol in strategy_of().market.symbols if symbol != order["symbol"]),
+        "turned": -quantity,
+        "tripled": 3.0 * quantity,
+    }
+    row |= {name: changed.get(str(value), value) for name, value in cells.items()}
+    if cells.get("symbol") == "other":
+        row["price"] = float(closes_of(pd.DataFrame([row]))[0])
+    pd.DataFrame([row]).to_csv(tmp_path / "x.csv", index=False)
+    if message is None:
+        assert import_fills(NAME, tmp_path / "x.csv")["imported"] == 1
+        return
+    with pytest.raises(SourceError) as refused:
+        import_fills(NAME, tmp_path / "x.csv")
+    assert message in str(refused.value)
+    assert refused.value.where["row"] == 2

@@ -16,6 +16,7 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
 from tests.orchestration.conftest import LAST, NAME, TINY, living_in, recorded, strategy_of, write_strategy
+from tests.orchestration.test_imported_fills import closes_of
 
 pytestmark = pytest.mark.slow
 
@@ -30,20 +31,23 @@ def decide(*sessions: pd.Timestamp) -> list[bool]:
 
 
 def broker_file(folder: Path, times_the_model: float, sessions: list[pd.Timestamp]) -> Path:
-    """A fill a session that paid a multiple of the settings' half-spread and commission, and one of no symbol held."""
+    """A fill a session that paid a multiple of the settings' half-spread and commission, one of each side."""
     half_spread, commission = (float(str(TINY["costs"][f"{name}_bps"])) / 1e4 for name in ("half_spread", "commission"))
     side = np.tile([1.0, -1.0], len(sessions))
     frame = pd.DataFrame(
         {
             "fill_id": [f"real-{number}" for number in range(len(side))],
             "client_order_id": [f"order-{number}" for number in range(len(side))],
-            "symbol": np.where(side > 0.0, "SIM01", "ELSEWHERE"),
+            "symbol": np.where(side > 0.0, "SIM01", "SIM02"),
             "session": np.repeat([session.strftime("%Y-%m-%d") for session in sessions], 2),
             "quantity": side * 100.0,
-            "price": 50.0 * (1.0 + side * times_the_model * half_spread),
-            "mid_price": 50.0,
-            "commission_usd": 5000.0 * times_the_model * commission,
         }
+    )
+    mid = closes_of(frame)
+    frame = frame.assign(
+        price=mid * (1.0 + side * times_the_model * half_spread),
+        mid_price=mid,
+        commission_usd=100.0 * mid * times_the_model * commission,
     )
     file = folder / f"fills-{times_the_model}.csv"
     frame.to_csv(file, index=False)

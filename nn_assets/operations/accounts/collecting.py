@@ -251,13 +251,13 @@ def _beyond_books(record: AccountRecord, tracked: TrackedOrder, shares: Sequence
     An order that ended for one book went again without it, and fills all the same.
     """
     for share in shares:
-        given, ordered = share.quantity, 0.0
+        whole, ordered = share.quantity, 0.0
         for other in record.orders.values():
             for child, got in zip(other.order.children, other.received, strict=True):
                 if child.client_order_id == share.client_order_id:
-                    given, ordered = given + got, max(ordered, abs(child.quantity))
-        if abs(given) > ordered * (1.0 + _SLACK) and tracked.status == "ended":
-            return f"after its end, and beyond what {share.book} ordered: {abs(given):g} of {ordered:g}"
+                    whole, ordered = whole + got, max(ordered, abs(child.quantity))
+        if abs(whole) > ordered * (1.0 + _SLACK) and tracked.status == "ended":
+            return f"after its end, and beyond what {share.book} ordered: {abs(whole):g} of {ordered:g}"
     return None
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 from nn_assets.contracts import FILLS, validate
 from nn_assets.contracts.frames import FillRows
 from nn_assets.contracts.statements import EXAMPLE, MAY_HAVE, MUST_HAVE, columns_text
-from nn_assets.errors import SourceError
+from nn_assets.errors import NnAssetsError, SourceError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.history import open_history
+from nn_assets.operations.history import History, open_history
 from nn_assets.operations.statements import require_fills_of_the_venue
 from nn_assets.sources.days import NUMBER_REMEDY, days_written, moments_written
 from nn_assets.sources.protocol import validate_symbol
@@ -40,7 +40,8 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     ------
     SourceError
         The file cannot be read, lacks a column, or holds more than the limits; or it says of an order at a venue what
-        the venue does not say.
+        the venue does not say; or a fill is of a symbol that the strategy has no bars of, unlike the order on record
+        that it names, or far from its session's bar.
     SchemaError
         A value breaks the contract of fills; every violation is named.
     LedgerError
@@ -54,6 +55,7 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     with open_history(chosen) as history, history.stores.alone(strategy):
         ledger = history.stores.ledger
         require_fills_of_the_venue(ledger, chosen, checked, str(file))
+        _refuse_what_cannot_be(history, checked, file)
         imported = ledger.read("fills", strategy, where={"source": "imported"})[["fill_id", "known_at"]]
         # A fill on record keeps the moment it was first known; the ledger then compares the rest.
         merged = checked.merge(imported, on="fill_id", how="left", suffixes=("", "_first"))
@@ -82,6 +84,43 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
         As of :func:`import_fills`.
     """
     return _checked(_delivered(file, limits), calendar, file)
+
+
+def _refuse_what_cannot_be(history: History, fills: FillRows, file: Path) -> None:
+    """Refuse fills of symbols that the strategy never had, unlike the order that they name, or far from their bar.
+
+    Where an order is on record the fill must be of its symbol and side, and all of its fills be worth no more than it.
+    A price is held against its session's bar where that is published.
+    """
+    strategy, ledger = history.strategy, history.stores.ledger
+    collar = strategy.execution.price_collar_fraction
+    try:
+        bars = history.published_bars
+    except NnAssetsError:  # nothing is published yet
+        bars = pd.DataFrame({"symbol": [], "session": [], "low": [], "high": []})
+    known = {*strategy.market.symbols, *bars["symbol"].unique()}
+    if known:
+        expected = f"a symbol that {strategy.name} has bars of"
+        _refuse(fills, ~fills["symbol"].isin(known), "symbol", expected, file, "write the symbol as the bars do")
+    bar = fills[["symbol", "session"]].merge(bars, how="left", on=["symbol", "session"]).set_axis(fills.index)
+    far = (fills["price"] < bar["low"] * (1.0 - collar)) | (fills["price"] > bar["high"] * (1.0 + collar))
+    expected = f"a price within {collar:.0%} of the bar of its session"
+    _refuse(fills, far, "price", expected, file, "correct the price, the symbol or the session")
+    orders = ledger.read("orders", strategy.name).drop_duplicates("client_order_id").set_index("client_order_id")
+    named = fills["client_order_id"].isin(orders.index)
+    of = orders.reindex(fills["client_order_id"]).set_axis(fills.index)
+    remedy = "correct the cell, or leave client_order_id empty where the fill is of no order on record"
+    other = named & (of["symbol"] != fills["symbol"])
+    _refuse(fills, other, "symbol", "the symbol of the order that the row names", file, remedy)
+    against = named & ((of["side"] == "buy") != (fills["quantity"] > 0.0))
+    _refuse(fills, against, "quantity", "the side of the order that the row names", file, remedy)
+    before = ledger.read("fills", strategy.name, where={"source": "imported"})
+    before = before[~before["fill_id"].isin(fills["fill_id"])]
+    every = pd.concat([before, fills])
+    worth = (every["quantity"] * every["price"]).abs().groupby(every["client_order_id"]).sum()
+    most = (of["quantity"] * of["reference_price"]).abs() * (1.0 + collar)
+    beyond = named & (fills["client_order_id"].map(worth) > most)
+    _refuse(fills, beyond, "quantity", "no more than the order that the rows name", file, remedy)
 
 
 def _delivered(file: Path, limits: Limits) -> pd.DataFrame:
