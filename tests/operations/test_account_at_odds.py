@@ -403,6 +403,40 @@ def test_a_stop_that_the_venue_knows_no_longer_is_a_difference_and_ended_by_a_pe
         assert working(desk, "stop") == [-100.0]
 
 
+class Blinks(Memory):
+    """Leaves everything out of one listing, or of all from some moment on."""
+
+    looks_without: int = 0
+
+    def orders(self, client_order_ids: Collection[str] = ()) -> Sequence[OrderAtVenue]:
+        if self.looks_without:
+            self.looks_without -= 1
+            return []
+        return super().orders(client_order_ids)
+
+
+def test_a_stop_to_be_replaced_that_one_listing_leaves_out_is_not_doubled(tmp_path: Path) -> None:
+    venue = Blinks(cash_usd=1e6, holds_cancels=True)
+    desk = a_desk(tmp_path, venue=venue)
+    desk.decided("one", {}, held={"AAA": 100.0}, stops={"AAA": 45.0})
+    venue.held = {"AAA": 100.0}
+    send_orders(desk.driver())
+    desk.moment = NIGHT
+    desk.decided("one", {}, held={"AAA": 100.0}, stops={"AAA": 47.0}, session=TRADED)
+    for _ in range(3):  # the cancel gets lost, and now and then a listing is empty
+        send_orders(desk.driver())
+        desk.moment += pd.Timedelta(minutes=10)
+        venue.looks_without = 1
+        send_orders(desk.driver())
+        desk.moment += pd.Timedelta(minutes=10)
+        assert working(desk, "stop") == [-100.0]
+    venue.looks_without = 10**9  # forgotten
+    for _ in range(3):
+        send_orders(desk.driver())
+        desk.moment += pd.Timedelta(minutes=10)
+    assert [order.price for order in venue.taken.values()] == [45.0, 47.0]
+
+
 def test_an_accepted_account_has_no_order_that_its_venue_has_forgotten(tmp_path: Path) -> None:
     desk, stop = forgotten_stop(tmp_path)
     reconcile(desk.driver())

@@ -13,14 +13,15 @@ from nn_assets.operations.accounts.outbox import let_through
 from nn_assets.operations.accounts.permission import closes_more_than_is_there
 from nn_assets.operations.accounts.points import reached
 from nn_assets.operations.accounts.under_way import outlived, rests
-from nn_assets.operations.asof.accounts import TrackedOrder
+from nn_assets.operations.asof.accounts import OrderEvent, TrackedOrder
 from nn_assets.portfolio.breakers import Control
 
 
 def ask(driver: Driver, *, ended_too: bool = False) -> None:
     """Ask about every order that is in doubt, or with ``ended_too`` may have ended, by its name; note the answers.
 
-    One that the venue took and knows no longer has ended where it is filled, or where its end was asked for.
+    One that the venue took and knows no longer has ended where it is filled, or where its end was asked for and two
+    looks, the settle time apart, have missed it: a listing may leave one out.
     """
     record = driver.record()
     asked = [tracked for tracked in record.orders.values() if tracked.status == "doubtful"]
@@ -40,7 +41,7 @@ def ask(driver: Driver, *, ended_too: bool = False) -> None:
             elif tracked.status == "working" and tracked.is_whole:
                 driver.note(tracked, "ended", "filled")
             elif tracked.status == "working" and _was_to_end(driver, tracked):
-                driver.note(tracked, "ended", "unknown_to_the_venue")
+                _note_missed(driver, tracked)
         else:
             _note_answer(driver, tracked, answer)
         reached("answer_recorded")
@@ -52,8 +53,24 @@ def _was_to_end(driver: Driver, tracked: TrackedOrder) -> bool:
     return bool(asked) and (driver.now() - min(asked)).total_seconds() >= driver.account.settle_seconds
 
 
+def _note_missed(driver: Driver, tracked: TrackedOrder) -> None:
+    missed = _last_missed(tracked)
+    if missed is None:
+        driver.note(tracked, "missed")
+    elif (driver.now() - at_of(missed.details)).total_seconds() >= driver.account.settle_seconds:
+        driver.note(tracked, "ended", "unknown_to_the_venue")
+
+
+def _last_missed(tracked: TrackedOrder) -> OrderEvent | None:
+    """That the venue did not know an order at a look, where it has not known it since."""
+    if tracked.status != "working":
+        return None
+    others = [event for event in tracked.events if event.event != "cancel_asked"]
+    return others[-1] if others[-1].event == "missed" else None
+
+
 def _note_answer(driver: Driver, tracked: TrackedOrder, answer: OrderAtVenue) -> None:
-    if tracked.status == "doubtful":
+    if tracked.status == "doubtful" or _last_missed(tracked) is not None:
         driver.note(tracked, "taken")
         tracked = as_now_recorded(driver, tracked)
     status, says = answer.status, answer.reason

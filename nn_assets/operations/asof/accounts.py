@@ -37,7 +37,7 @@ OUTLIVED = "session_over"
 WITH_ANOTHER = "cancelled_with_another_book"
 """Why a book's order ended that was netted with one that a control stopped, where it could not go again."""
 _DOUBTFUL = ("sending", "unsure", "unknown")
-_BESIDE = ("cancel_asked", "not_yet")  # they leave an order as it is
+_BESIDE = ("cancel_asked", "not_yet", "missed")  # they leave an order as it is
 _MOST_TOLD = 5
 _ROUNDING = 1e-9
 
